@@ -1,0 +1,1 @@
+//! An example MCP server, instrumented with the SDK

@@ -1,0 +1,1 @@
+//! Events in, Prometheus text out, a status page

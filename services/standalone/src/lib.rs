@@ -1,0 +1,1 @@
+//! DevSkyy MCP Monitoring in one process

@@ -1,0 +1,1 @@
+//! A transparent observer in front of any MCP server

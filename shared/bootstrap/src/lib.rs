@@ -1,0 +1,1 @@
+//! Layered configuration, logging, HTTP scaffolding, readiness and shutdown

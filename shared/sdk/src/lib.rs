@@ -1,0 +1,1 @@
+//! Monitoring for MCP servers written in Rust

@@ -1,0 +1,1 @@
+//! Test support: metric matchers, real processes, hostile peers
