@@ -1,0 +1,455 @@
+//! Turns events into numbers: the one way in, for the exporter and for the SDK in a process.
+//!
+//! [`Metrics::server`] admits a server by name; [`ServerMetrics::record`] writes one event.
+//! Names go through admission first, so a hostile caller costs nothing but a lookup.
+
+mod families;
+mod server;
+mod tool;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::time::Instant;
+
+use self::families::Families;
+pub use self::server::NO_TOOL;
+use self::server::{NameMap, Server, Trust};
+use self::tool::Tool;
+use crate::admission::Budgets;
+use crate::catalogue;
+use crate::event::{Event, MAX_COUNT, Origin, ToolCall};
+use crate::label::{Bounded, LimitType, Method, Observer, ProtocolVersion};
+use crate::name::{Name, OTHER};
+use crate::outcome::Outcome;
+use crate::prices::Prices;
+use crate::snapshot::{self, ToolTotals};
+use crate::sources::{Reading, Sources};
+use crate::telemetry::{Count, Distribution, Emit, ScrapeError, Telemetry};
+
+/// What a [`Metrics`] is built from.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The process, for `mcp_build_info`.
+    pub service: &'static str,
+    /// The process's version, for `mcp_build_info`.
+    pub version: &'static str,
+    /// How many names each label admits.
+    pub budgets: Budgets,
+    /// Whether operations also carry the tool and the protocol revision.
+    pub otel_semconv: bool,
+    /// What tokens cost.
+    pub prices: Prices,
+    /// How long a process may be silent before its readings end; none for readings of our own.
+    pub source_expiry: Option<Duration>,
+}
+
+impl Options {
+    /// The defaults for the process `service`, whose readings are its own.
+    pub fn new(service: &'static str, version: &'static str) -> Self {
+        Self {
+            service,
+            version,
+            budgets: Budgets::default(),
+            otel_semconv: false,
+            prices: Prices::shipped(),
+            source_expiry: None,
+        }
+    }
+}
+
+/// Every number of one process: a registry of its own and the recorder in front of it.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    telemetry: Telemetry,
+    families: Families,
+    budgets: Budgets,
+    otel_semconv: bool,
+    sources: Arc<Sources>,
+    servers: ArcSwap<NameMap<Arc<Server>>>,
+    admission: Mutex<()>,
+    other: Arc<Server>,
+    scrape_duration: Distribution,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// The recorder of one admitted server.
+#[derive(Clone)]
+pub struct ServerMetrics {
+    metrics: Metrics,
+    server: Arc<Server>,
+}
+
+impl fmt::Debug for ServerMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ServerMetrics")
+            .field(self.server.label())
+            .finish()
+    }
+}
+
+impl Metrics {
+    /// Builds every instrument, in a registry of its own.
+    pub fn new(options: Options) -> Self {
+        let Options {
+            service,
+            version,
+            budgets,
+            otel_semconv,
+            prices,
+            source_expiry,
+        } = options;
+        let telemetry = Telemetry::new(&budgets);
+        let families = Families::new(&telemetry, &budgets, prices);
+        let sources = Arc::new(Sources::new(source_expiry));
+        expose_sources(&telemetry, &sources);
+        telemetry.gauge(catalogue::BUILD_INFO, move |emit| {
+            emit(&[service, version], 1.0)
+        });
+        let other = Arc::new(Server::new(&families, OTHER.into(), 0));
+        Self(Arc::new(Inner {
+            scrape_duration: telemetry.histograms(catalogue::SCRAPE_DURATION).bind(&[]),
+            telemetry,
+            families,
+            budgets,
+            otel_semconv,
+            sources,
+            servers: ArcSwap::default(),
+            admission: Mutex::default(),
+            other,
+        }))
+    }
+
+    /// The recorder of the server of that name; of `_other` when the name is not admitted.
+    pub fn server(&self, name: &Name<'_>) -> ServerMetrics {
+        let known = self.0.servers.load().get(name.as_str()).cloned();
+        let server = known
+            .or_else(|| self.admit(name.as_str()))
+            .unwrap_or_else(|| {
+                if name.as_str() != OTHER {
+                    self.0.families.overflow(Bounded::Server);
+                }
+                self.0.other.clone()
+            });
+        ServerMetrics {
+            metrics: self.clone(),
+            server,
+        }
+    }
+
+    fn admit(&self, name: &str) -> Option<Arc<Server>> {
+        if name == OTHER || self.0.servers.load().len() >= self.0.budgets.servers {
+            return None;
+        }
+        let _admission = self
+            .0
+            .admission
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let servers = self.0.servers.load();
+        if let Some(server) = servers.get(name) {
+            return Some(server.clone());
+        }
+        if servers.len() >= self.0.budgets.servers {
+            return None;
+        }
+        let label: Arc<str> = name.into();
+        let server = Server::new(
+            &self.0.families,
+            label.clone(),
+            self.0.budgets.tools_per_server,
+        );
+        let server = Arc::new(server);
+        let mut grown = NameMap::clone(&servers);
+        grown.insert(label, server.clone());
+        self.0.servers.store(Arc::new(grown));
+        Some(server)
+    }
+
+    /// Records one event of `origin`; for where events come one at a time.
+    pub fn record(&self, origin: &Origin<'_>, event: &Event<'_>) {
+        let server = self.server(&origin.server);
+        server.touch(origin.source.as_str());
+        server.record(origin.observer, origin.source.as_str(), event);
+    }
+
+    /// The exposition: Prometheus text 0.0.4. Costs about a microsecond per series.
+    ///
+    /// # Errors
+    /// When the pipeline gives nothing: an empty page would look like an idle process.
+    pub fn encode(&self) -> Result<String, ScrapeError> {
+        let start = Instant::now();
+        let text = self.0.telemetry.encode();
+        self.0.scrape_duration.record(start.elapsed().as_secs_f64());
+        text
+    }
+
+    /// The totals of every tool, as a scrape would see them now.
+    ///
+    /// # Errors
+    /// As [`Metrics::encode`].
+    pub fn tool_totals(&self) -> Result<Vec<ToolTotals>, ScrapeError> {
+        Ok(snapshot::tool_totals(&self.0.telemetry.gather()?))
+    }
+
+    /// A counter of the process itself, with its label values bound.
+    pub fn counter(&self, family: catalogue::Family, values: &[&str]) -> Counter {
+        Counter(self.0.telemetry.counters(family).bind(values))
+    }
+
+    /// A gauge of the process itself, read at each scrape: label values, and the value.
+    pub fn gauge(
+        &self,
+        family: catalogue::Family,
+        read: impl Fn(&mut Emit<'_>) + Send + Sync + 'static,
+    ) {
+        self.0.telemetry.gauge(family, read);
+    }
+}
+
+/// One series that only grows.
+#[derive(Debug)]
+pub struct Counter(Count);
+
+impl Counter {
+    /// Adds `count`.
+    pub fn add(&self, count: u64) {
+        self.0.add(count);
+    }
+}
+
+fn expose_sources(telemetry: &Telemetry, sources: &Arc<Sources>) {
+    let gauge = |family, read: fn(&Sources, &mut Emit<'_>)| {
+        let sources = sources.clone();
+        telemetry.gauge(family, move |emit| read(&sources, emit));
+    };
+    gauge(catalogue::ACTIVE_CONNECTIONS, Sources::emit_connections);
+    gauge(catalogue::QUEUE_DEPTH, Sources::emit_queued);
+    gauge(catalogue::TOOL_INFLIGHT, Sources::emit_inflight);
+    gauge(catalogue::SERVER_UPTIME, Sources::emit_uptime);
+    gauge(catalogue::SERVER_INFO, Sources::emit_info);
+    gauge(catalogue::LIVE_SOURCES, Sources::emit_count);
+}
+
+impl ServerMetrics {
+    /// The server's label: its name, or `_other`.
+    pub fn label(&self) -> &Arc<str> {
+        self.server.label()
+    }
+
+    /// The label under which a call of `tool` was recorded: its name, or `_other`.
+    pub fn tool_label(&self, tool: &Name<'_>) -> Arc<str> {
+        let families = &self.metrics.0.families;
+        // Asked after the call was recorded, so a name without a tool was not admitted.
+        self.server
+            .with_tool(families, tool.as_str(), Trust::Unproven, |t| {
+                t.label().clone()
+            })
+    }
+
+    /// Notes that the process `source` lives, whatever it reports.
+    pub fn touch(&self, source: &str) {
+        if !self.metrics.0.sources.touch(self.label(), source) {
+            self.metrics.0.families.overflow(Bounded::Source);
+        }
+    }
+
+    /// Counts calls that another kind of observer has reported already.
+    pub fn duplicates(&self, count: u64) {
+        self.server.duplicates(count);
+    }
+
+    /// Records one event that `source` observed.
+    pub fn record(&self, observer: Observer, source: &str, event: &Event<'_>) {
+        let families = &self.metrics.0.families;
+        let server = &*self.server;
+        match event {
+            Event::ToolCall(call) => self.call(observer, call),
+            Event::Operation {
+                method,
+                outcome,
+                duration,
+                transport,
+                protocol_version,
+            } => {
+                let (error, transport) = (outcome.error_type(), Some(*transport));
+                self.operation(
+                    *method,
+                    error,
+                    transport,
+                    None,
+                    *protocol_version,
+                    duration.get(),
+                );
+            }
+            Event::Error {
+                error_type,
+                reason,
+                tool,
+                count,
+                message: _,
+            } => {
+                server.with_optional_tool(families, tool.as_ref().map(Name::as_str), |tool| {
+                    tool.error(families, *error_type, *reason, *count);
+                });
+            }
+            Event::RateLimit {
+                limit_type,
+                tool,
+                count,
+            } => {
+                server.with_optional_tool(families, tool.as_ref().map(Name::as_str), |tool| {
+                    tool.rate_limit(families, *limit_type, *count);
+                });
+            }
+            Event::ValidationFailure {
+                tool,
+                validation_type,
+                count,
+            } => {
+                server.with_tool(families, tool.as_str(), Trust::Trusted, |tool| {
+                    tool.validation(families, *validation_type, *count);
+                });
+            }
+            Event::ToolsListed {
+                tools, complete, ..
+            } => {
+                server.list(families, tools.iter().map(Name::as_str), *complete);
+            }
+            Event::AgentUsage {
+                agent,
+                category,
+                count,
+            } => {
+                families.agent_usage(self.label(), agent.as_str(), category.as_str(), *count);
+            }
+            Event::LlmTokens {
+                provider,
+                model,
+                input,
+                output,
+                cache_read,
+                cache_write,
+            } => {
+                let names = (provider.as_str(), model.as_str());
+                let tokens = [*input, *output, *cache_read, *cache_write];
+                families.llm_tokens(self.label(), names, tokens);
+            }
+            Event::Generation3d { status, count } => server.generation(families, *status, *count),
+            Event::AuthFailure { reason, count } => server.auth_failure(families, *reason, *count),
+            Event::SecurityEvent { event_type, count } => {
+                server.security_event(families, *event_type, *count);
+            }
+            Event::Connections { .. }
+            | Event::QueueDepth { .. }
+            | Event::Inflight { .. }
+            | Event::ServerStarted { .. } => self.reading(source, event),
+        }
+    }
+
+    fn call(&self, observer: Observer, call: &ToolCall<'_>) {
+        let families = &self.metrics.0.families;
+        let (outcome, seconds) = (call.outcome, call.duration.get());
+        // Callers choose the names that a tap sees: until a listing or a success has shown that
+        // the tool exists, it may be an invented one.
+        let unproven =
+            observer == Observer::Tap && (self.server.is_listed() || outcome != Outcome::Success);
+        let trust = if unproven {
+            Trust::Unproven
+        } else {
+            Trust::Trusted
+        };
+        let write = |tool: &Tool| {
+            tool.call(
+                families,
+                outcome,
+                seconds,
+                call.request_bytes,
+                call.response_bytes,
+            );
+            if outcome.is_rate_limited() {
+                tool.rate_limit(families, LimitType::Upstream, 1);
+            }
+            if let Some(reason) = outcome.auth_failure() {
+                self.server.auth_failure(families, reason, 1);
+            }
+            let error = outcome.error_type();
+            let (transport, version) = (call.transport, call.protocol_version);
+            self.operation(
+                Method::ToolsCall,
+                error,
+                transport,
+                Some(tool),
+                version,
+                seconds,
+            );
+        };
+        self.server
+            .with_tool(families, call.tool.as_str(), trust, write);
+    }
+
+    fn operation(
+        &self,
+        method: Method,
+        error_type: Option<&'static str>,
+        transport: Option<crate::label::Transport>,
+        tool: Option<&Tool>,
+        protocol: Option<ProtocolVersion>,
+        seconds: f64,
+    ) {
+        let families = &self.metrics.0.families;
+        if self.metrics.0.otel_semconv {
+            let labels = self.server.labels(method, error_type, transport);
+            let tool = tool.map(Tool::label);
+            self.server
+                .detailed_operation(families, labels, tool, protocol, seconds);
+        } else {
+            self.server
+                .operation(families, method, error_type, transport, seconds);
+        }
+    }
+
+    fn reading(&self, source: &str, event: &Event<'_>) {
+        let families = &self.metrics.0.families;
+        let label = |tool: &Name<'_>| {
+            let trust = Trust::Trusted;
+            self.server
+                .with_tool(families, tool.as_str(), trust, |t| t.label().clone())
+        };
+        let text = |name: &Option<Name<'_>>| {
+            name.as_ref()
+                .map_or_else(String::new, |n| n.as_str().to_owned())
+        };
+        let reading = match event {
+            Event::Connections { transport, value } => Reading::Connections(*transport, *value),
+            Event::QueueDepth { tool, value } => Reading::Queued(label(tool), *value),
+            Event::Inflight { tool, value } => Reading::Inflight(label(tool), *value),
+            Event::ServerStarted {
+                name,
+                version,
+                protocol_version,
+                uptime,
+            } => Reading::Started {
+                // Ages beyond what a clock can hold are as good as the largest.
+                uptime: Duration::try_from_secs_f64(uptime.get().min(MAX_COUNT as f64))
+                    .unwrap_or(Duration::MAX),
+                name: text(name),
+                version: text(version),
+                protocol: protocol_version.unwrap_or(ProtocolVersion::Other),
+            },
+            _ => return,
+        };
+        if !self.metrics.0.sources.read(self.label(), source, reading) {
+            families.overflow(Bounded::Source);
+        }
+    }
+}
