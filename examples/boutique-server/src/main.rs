@@ -1,1 +1,32 @@
-fn main() {}
+//! `boutique-server`: an example of an MCP server that is monitored.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// An example MCP server of a fashion boutique, instrumented with mcpmon-sdk.
+///
+/// All work is simulated, and every reply says so in its field "simulated". Events go to the
+/// exporter that MCP_EXPORTER_URL names.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(flatten)]
+    args: boutique_server::Args,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        let _ = error.print();
+        std::process::exit(if error.use_stderr() { 64 } else { 0 })
+    });
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    match boutique_server::run(cli.args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::from(70)
+        }
+    }
+}

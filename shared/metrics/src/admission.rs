@@ -60,11 +60,7 @@ pub(crate) struct Vocabulary {
 
 impl Vocabulary {
     pub(crate) fn new(budget: usize) -> Self {
-        Self {
-            budget,
-            names: Mutex::default(),
-            other: OTHER.into(),
-        }
+        Self { budget, names: Mutex::default(), other: OTHER.into() }
     }
 
     /// The admitted name, or none when the budget is spent. `_other` is always admitted.

@@ -243,28 +243,18 @@ mod tests {
             let counts = matches!(family.kind, Counter | FloatCounter);
             assert_eq!(counts, family.name.ends_with("_total"), "{}", family.name);
             assert!(!family.name.contains("_total_total"), "{}", family.name);
-            assert!(
-                family.help.ends_with('.') && family.help.len() > 10,
-                "{}",
-                family.name
-            );
+            assert!(family.help.ends_with('.') && family.help.len() > 10, "{}", family.name);
         }
     }
 
     #[test]
     fn labels_are_legal_and_in_the_exposition_s_order() {
         for family in ALL {
-            assert!(
-                family.labels.is_sorted(),
-                "{}: {:?}",
-                family.name,
-                family.labels
-            );
+            assert!(family.labels.is_sorted(), "{}: {:?}", family.name, family.labels);
             for label in family.labels {
                 let first = label.starts_with(|c: char| c.is_ascii_lowercase());
-                let rest = label
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+                let rest =
+                    label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
                 assert!(first && rest, "{}: {label}", family.name);
             }
         }

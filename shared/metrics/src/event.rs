@@ -59,11 +59,7 @@ impl FromStr for TraceId {
             return Err(InvalidTraceId);
         }
         let value = u128::from_str_radix(text, 16).map_err(|_| InvalidTraceId)?;
-        if value == 0 {
-            Err(InvalidTraceId)
-        } else {
-            Ok(Self(value.to_be_bytes()))
-        }
+        if value == 0 { Err(InvalidTraceId) } else { Ok(Self(value.to_be_bytes())) }
     }
 }
 
@@ -158,11 +154,7 @@ pub enum Event<'a> {
         count: u64,
     },
     /// A rate limit refused something.
-    RateLimit {
-        limit_type: LimitType,
-        tool: Option<Name<'a>>,
-        count: u64,
-    },
+    RateLimit { limit_type: LimitType, tool: Option<Name<'a>>, count: u64 },
     /// Open connections now.
     Connections { transport: Transport, value: u64 },
     /// Calls accepted whose handler has not started, now.
@@ -184,11 +176,7 @@ pub enum Event<'a> {
         bytes: Option<u64>,
     },
     /// An agent was used.
-    AgentUsage {
-        agent: Name<'a>,
-        category: Name<'a>,
-        count: u64,
-    },
+    AgentUsage { agent: Name<'a>, category: Name<'a>, count: u64 },
     /// Tokens that a language model took and gave.
     LlmTokens {
         provider: Name<'a>,
@@ -199,23 +187,13 @@ pub enum Event<'a> {
         cache_write: u64,
     },
     /// A 3D generation changed its status.
-    Generation3d {
-        status: GenerationStatus,
-        count: u64,
-    },
+    Generation3d { status: GenerationStatus, count: u64 },
     /// A caller was refused.
     AuthFailure { reason: AuthFailure, count: u64 },
     /// An input was refused.
-    ValidationFailure {
-        tool: Name<'a>,
-        validation_type: ValidationType,
-        count: u64,
-    },
+    ValidationFailure { tool: Name<'a>, validation_type: ValidationType, count: u64 },
     /// A security check saw something.
-    SecurityEvent {
-        event_type: SecurityEvent,
-        count: u64,
-    },
+    SecurityEvent { event_type: SecurityEvent, count: u64 },
 }
 
 impl Serialize for Event<'_> {
@@ -242,19 +220,11 @@ impl<M: SerializeMap> Fields<M> {
     }
 
     fn count(&mut self, count: u64) -> Result<(), M::Error> {
-        if count == 1 {
-            Ok(())
-        } else {
-            self.put("count", &count)
-        }
+        if count == 1 { Ok(()) } else { self.put("count", &count) }
     }
 
     fn tokens(&mut self, key: &'static str, tokens: u64) -> Result<(), M::Error> {
-        if tokens == 0 {
-            Ok(())
-        } else {
-            self.put(key, &tokens)
-        }
+        if tokens == 0 { Ok(()) } else { self.put(key, &tokens) }
     }
 
     fn call(&mut self, call: &ToolCall<'_>) -> Result<(), M::Error> {
@@ -277,37 +247,21 @@ impl<M: SerializeMap> Fields<M> {
         self.put("type", event.kind())?;
         match event {
             Event::ToolCall(call) => self.call(call),
-            Event::Operation {
-                method,
-                outcome,
-                duration,
-                transport,
-                protocol_version,
-            } => {
+            Event::Operation { method, outcome, duration, transport, protocol_version } => {
                 self.put("method", method)?;
                 self.put("duration_seconds", duration)?;
                 self.maybe("error_type", &outcome.error_type())?;
                 self.put("transport", transport)?;
                 self.maybe("protocol_version", protocol_version)
             }
-            Event::Error {
-                error_type,
-                reason,
-                tool,
-                message,
-                count,
-            } => {
+            Event::Error { error_type, reason, tool, message, count } => {
                 self.put("error_type", error_type)?;
                 self.put("reason", reason)?;
                 self.maybe("tool", tool)?;
                 self.maybe("message", message)?;
                 self.count(*count)
             }
-            Event::RateLimit {
-                limit_type,
-                tool,
-                count,
-            } => {
+            Event::RateLimit { limit_type, tool, count } => {
                 self.put("limit_type", limit_type)?;
                 self.maybe("tool", tool)?;
                 self.count(*count)
@@ -320,45 +274,24 @@ impl<M: SerializeMap> Fields<M> {
                 self.put("tool", tool)?;
                 self.put("value", value)
             }
-            Event::ServerStarted {
-                name,
-                version,
-                protocol_version,
-                uptime,
-            } => {
+            Event::ServerStarted { name, version, protocol_version, uptime } => {
                 self.maybe("name", name)?;
                 self.maybe("version", version)?;
                 self.maybe("protocol_version", protocol_version)?;
                 self.put("uptime_seconds", uptime)
             }
-            Event::ToolsListed {
-                tools,
-                schema_hash,
-                complete,
-                bytes,
-            } => {
+            Event::ToolsListed { tools, schema_hash, complete, bytes } => {
                 self.put("tools", tools)?;
                 self.put("schema_hash", schema_hash)?;
                 self.put("complete", complete)?;
                 self.maybe("bytes", bytes)
             }
-            Event::AgentUsage {
-                agent,
-                category,
-                count,
-            } => {
+            Event::AgentUsage { agent, category, count } => {
                 self.put("agent", agent)?;
                 self.put("category", category)?;
                 self.count(*count)
             }
-            Event::LlmTokens {
-                provider,
-                model,
-                input,
-                output,
-                cache_read,
-                cache_write,
-            } => {
+            Event::LlmTokens { provider, model, input, output, cache_read, cache_write } => {
                 self.put("provider", provider)?;
                 self.put("model", model)?;
                 self.tokens("input", *input)?;
@@ -374,11 +307,7 @@ impl<M: SerializeMap> Fields<M> {
                 self.put("reason", reason)?;
                 self.count(*count)
             }
-            Event::ValidationFailure {
-                tool,
-                validation_type,
-                count,
-            } => {
+            Event::ValidationFailure { tool, validation_type, count } => {
                 self.put("tool", tool)?;
                 self.put("validation_type", validation_type)?;
                 self.count(*count)

@@ -13,11 +13,8 @@ use crate::{Budgets, NO_TOOL};
 pub fn metrics_page() -> String {
     let mut page = String::from(INTRODUCTION);
     for (publisher, title) in PUBLISHERS {
-        writeln!(
-            page,
-            "\n## {title}\n\n| name | type | labels | meaning |\n|---|---|---|---|"
-        )
-        .expect("a String takes every write");
+        writeln!(page, "\n## {title}\n\n| name | type | labels | meaning |\n|---|---|---|---|")
+            .expect("a String takes every write");
         for family in ALL.iter().filter(|f| f.publisher == *publisher) {
             row(&mut page, family);
         }
@@ -58,13 +55,8 @@ const PUBLISHERS: &[(Publisher, &str)] = &[
 fn row(page: &mut String, family: &Family) {
     let labels: Vec<_> = family.labels.iter().map(|l| format!("`{l}`")).collect();
     let (name, kind) = (family.name, family.kind.exposed());
-    writeln!(
-        page,
-        "| `{name}` | {kind} | {} | {} |",
-        labels.join(" "),
-        family.help
-    )
-    .expect("a String takes every write");
+    writeln!(page, "| `{name}` | {kind} | {} | {} |", labels.join(" "), family.help)
+        .expect("a String takes every write");
 }
 
 fn values(page: &mut String) {

@@ -122,8 +122,5 @@ fn rpc_error(code: i64, message: &str) -> Outcome {
 
 fn mentions_rate_limit(message: &str) -> bool {
     const PATTERN: &[u8] = b"rate limit";
-    message
-        .as_bytes()
-        .windows(PATTERN.len())
-        .any(|w| w.eq_ignore_ascii_case(PATTERN))
+    message.as_bytes().windows(PATTERN.len()).any(|w| w.eq_ignore_ascii_case(PATTERN))
 }

@@ -20,12 +20,7 @@ pub enum InvalidPrices {
     #[error(
         "the price of {provider}/{model} for {kind} is {value}; expected US dollars per million tokens, 0 or more"
     )]
-    Value {
-        provider: String,
-        model: String,
-        kind: TokenType,
-        value: f64,
-    },
+    Value { provider: String, model: String, kind: TokenType, value: f64 },
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -85,12 +80,7 @@ impl Prices {
             for &kind in <TokenType as crate::label::Label>::ALL {
                 if let Some(value) = price.of(kind).filter(|v| !v.is_finite() || *v < 0.0) {
                     let (provider, model) = (price.provider.clone(), price.model.clone());
-                    return Err(InvalidPrices::Value {
-                        provider,
-                        model,
-                        kind,
-                        value,
-                    });
+                    return Err(InvalidPrices::Value { provider, model, kind, value });
                 }
             }
         }
@@ -99,10 +89,7 @@ impl Prices {
 
     /// The cost of `tokens` in US dollars; none when no price is known.
     pub fn cost(&self, provider: &str, model: &str, kind: TokenType, tokens: u64) -> Option<f64> {
-        let fits = self
-            .0
-            .iter()
-            .filter_map(|p| Some((p.fit(provider, model)?, p)));
+        let fits = self.0.iter().filter_map(|p| Some((p.fit(provider, model)?, p)));
         let (_, price) = fits.max_by_key(|(fit, _)| *fit)?;
         Some(price.of(kind)? * tokens as f64 / 1e6)
     }
@@ -115,12 +102,7 @@ mod tests {
     #[test]
     fn the_shipped_list_is_sound() {
         let prices = Prices::shipped();
-        let cost = prices.cost(
-            "anthropic",
-            "claude-sonnet-4-5",
-            TokenType::Output,
-            1_000_000,
-        );
+        let cost = prices.cost("anthropic", "claude-sonnet-4-5", TokenType::Output, 1_000_000);
         assert_eq!(cost, Some(15.0));
     }
 

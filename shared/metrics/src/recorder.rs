@@ -91,30 +91,19 @@ pub struct ServerMetrics {
 
 impl fmt::Debug for ServerMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ServerMetrics")
-            .field(self.server.label())
-            .finish()
+        f.debug_tuple("ServerMetrics").field(self.server.label()).finish()
     }
 }
 
 impl Metrics {
     /// Builds every instrument, in a registry of its own.
     pub fn new(options: Options) -> Self {
-        let Options {
-            service,
-            version,
-            budgets,
-            otel_semconv,
-            prices,
-            source_expiry,
-        } = options;
+        let Options { service, version, budgets, otel_semconv, prices, source_expiry } = options;
         let telemetry = Telemetry::new(&budgets);
         let families = Families::new(&telemetry, &budgets, prices);
         let sources = Arc::new(Sources::new(source_expiry));
         expose_sources(&telemetry, &sources);
-        telemetry.gauge(catalogue::BUILD_INFO, move |emit| {
-            emit(&[service, version], 1.0)
-        });
+        telemetry.gauge(catalogue::BUILD_INFO, move |emit| emit(&[service, version], 1.0));
         let other = Arc::new(Server::new(&families, OTHER.into(), 0));
         Self(Arc::new(Inner {
             scrape_duration: telemetry.histograms(catalogue::SCRAPE_DURATION).bind(&[]),
@@ -132,29 +121,20 @@ impl Metrics {
     /// The recorder of the server of that name; of `_other` when the name is not admitted.
     pub fn server(&self, name: &Name<'_>) -> ServerMetrics {
         let known = self.0.servers.load().get(name.as_str()).cloned();
-        let server = known
-            .or_else(|| self.admit(name.as_str()))
-            .unwrap_or_else(|| {
-                if name.as_str() != OTHER {
-                    self.0.families.overflow(Bounded::Server);
-                }
-                self.0.other.clone()
-            });
-        ServerMetrics {
-            metrics: self.clone(),
-            server,
-        }
+        let server = known.or_else(|| self.admit(name.as_str())).unwrap_or_else(|| {
+            if name.as_str() != OTHER {
+                self.0.families.overflow(Bounded::Server);
+            }
+            self.0.other.clone()
+        });
+        ServerMetrics { metrics: self.clone(), server }
     }
 
     fn admit(&self, name: &str) -> Option<Arc<Server>> {
         if name == OTHER || self.0.servers.load().len() >= self.0.budgets.servers {
             return None;
         }
-        let _admission = self
-            .0
-            .admission
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _admission = self.0.admission.lock().unwrap_or_else(PoisonError::into_inner);
         let servers = self.0.servers.load();
         if let Some(server) = servers.get(name) {
             return Some(server.clone());
@@ -163,11 +143,7 @@ impl Metrics {
             return None;
         }
         let label: Arc<str> = name.into();
-        let server = Server::new(
-            &self.0.families,
-            label.clone(),
-            self.0.budgets.tools_per_server,
-        );
+        let server = Server::new(&self.0.families, label.clone(), self.0.budgets.tools_per_server);
         let server = Arc::new(server);
         let mut grown = NameMap::clone(&servers);
         grown.insert(label, server.clone());
@@ -250,10 +226,7 @@ impl ServerMetrics {
     pub fn tool_label(&self, tool: &Name<'_>) -> Arc<str> {
         let families = &self.metrics.0.families;
         // Asked after the call was recorded, so a name without a tool was not admitted.
-        self.server
-            .with_tool(families, tool.as_str(), Trust::Unproven, |t| {
-                t.label().clone()
-            })
+        self.server.with_tool(families, tool.as_str(), Trust::Unproven, |t| t.label().clone())
     }
 
     /// Notes that the process `source` lives, whatever it reports.
@@ -274,72 +247,32 @@ impl ServerMetrics {
         let server = &*self.server;
         match event {
             Event::ToolCall(call) => self.call(observer, call),
-            Event::Operation {
-                method,
-                outcome,
-                duration,
-                transport,
-                protocol_version,
-            } => {
+            Event::Operation { method, outcome, duration, transport, protocol_version } => {
                 let (error, transport) = (outcome.error_type(), Some(*transport));
-                self.operation(
-                    *method,
-                    error,
-                    transport,
-                    None,
-                    *protocol_version,
-                    duration.get(),
-                );
+                self.operation(*method, error, transport, None, *protocol_version, duration.get());
             }
-            Event::Error {
-                error_type,
-                reason,
-                tool,
-                count,
-                message: _,
-            } => {
+            Event::Error { error_type, reason, tool, count, message: _ } => {
                 server.with_optional_tool(families, tool.as_ref().map(Name::as_str), |tool| {
                     tool.error(families, *error_type, *reason, *count);
                 });
             }
-            Event::RateLimit {
-                limit_type,
-                tool,
-                count,
-            } => {
+            Event::RateLimit { limit_type, tool, count } => {
                 server.with_optional_tool(families, tool.as_ref().map(Name::as_str), |tool| {
                     tool.rate_limit(families, *limit_type, *count);
                 });
             }
-            Event::ValidationFailure {
-                tool,
-                validation_type,
-                count,
-            } => {
+            Event::ValidationFailure { tool, validation_type, count } => {
                 server.with_tool(families, tool.as_str(), Trust::Trusted, |tool| {
                     tool.validation(families, *validation_type, *count);
                 });
             }
-            Event::ToolsListed {
-                tools, complete, ..
-            } => {
+            Event::ToolsListed { tools, complete, .. } => {
                 server.list(families, tools.iter().map(Name::as_str), *complete);
             }
-            Event::AgentUsage {
-                agent,
-                category,
-                count,
-            } => {
+            Event::AgentUsage { agent, category, count } => {
                 families.agent_usage(self.label(), agent.as_str(), category.as_str(), *count);
             }
-            Event::LlmTokens {
-                provider,
-                model,
-                input,
-                output,
-                cache_read,
-                cache_write,
-            } => {
+            Event::LlmTokens { provider, model, input, output, cache_read, cache_write } => {
                 let names = (provider.as_str(), model.as_str());
                 let tokens = [*input, *output, *cache_read, *cache_write];
                 families.llm_tokens(self.label(), names, tokens);
@@ -363,19 +296,9 @@ impl ServerMetrics {
         // the tool exists, it may be an invented one.
         let unproven =
             observer == Observer::Tap && (self.server.is_listed() || outcome != Outcome::Success);
-        let trust = if unproven {
-            Trust::Unproven
-        } else {
-            Trust::Trusted
-        };
+        let trust = if unproven { Trust::Unproven } else { Trust::Trusted };
         let write = |tool: &Tool| {
-            tool.call(
-                families,
-                outcome,
-                seconds,
-                call.request_bytes,
-                call.response_bytes,
-            );
+            tool.call(families, outcome, seconds, call.request_bytes, call.response_bytes);
             if outcome.is_rate_limited() {
                 tool.rate_limit(families, LimitType::Upstream, 1);
             }
@@ -384,17 +307,9 @@ impl ServerMetrics {
             }
             let error = outcome.error_type();
             let (transport, version) = (call.transport, call.protocol_version);
-            self.operation(
-                Method::ToolsCall,
-                error,
-                transport,
-                Some(tool),
-                version,
-                seconds,
-            );
+            self.operation(Method::ToolsCall, error, transport, Some(tool), version, seconds);
         };
-        self.server
-            .with_tool(families, call.tool.as_str(), trust, write);
+        self.server.with_tool(families, call.tool.as_str(), trust, write);
     }
 
     fn operation(
@@ -410,11 +325,9 @@ impl ServerMetrics {
         if self.metrics.0.otel_semconv {
             let labels = self.server.labels(method, error_type, transport);
             let tool = tool.map(Tool::label);
-            self.server
-                .detailed_operation(families, labels, tool, protocol, seconds);
+            self.server.detailed_operation(families, labels, tool, protocol, seconds);
         } else {
-            self.server
-                .operation(families, method, error_type, transport, seconds);
+            self.server.operation(families, method, error_type, transport, seconds);
         }
     }
 
@@ -422,23 +335,16 @@ impl ServerMetrics {
         let families = &self.metrics.0.families;
         let label = |tool: &Name<'_>| {
             let trust = Trust::Trusted;
-            self.server
-                .with_tool(families, tool.as_str(), trust, |t| t.label().clone())
+            self.server.with_tool(families, tool.as_str(), trust, |t| t.label().clone())
         };
         let text = |name: &Option<Name<'_>>| {
-            name.as_ref()
-                .map_or_else(String::new, |n| n.as_str().to_owned())
+            name.as_ref().map_or_else(String::new, |n| n.as_str().to_owned())
         };
         let reading = match event {
             Event::Connections { transport, value } => Reading::Connections(*transport, *value),
             Event::QueueDepth { tool, value } => Reading::Queued(label(tool), *value),
             Event::Inflight { tool, value } => Reading::Inflight(label(tool), *value),
-            Event::ServerStarted {
-                name,
-                version,
-                protocol_version,
-                uptime,
-            } => Reading::Started {
+            Event::ServerStarted { name, version, protocol_version, uptime } => Reading::Started {
                 // Ages beyond what a clock can hold are as good as the largest.
                 uptime: Duration::try_from_secs_f64(uptime.get().min(MAX_COUNT as f64))
                     .unwrap_or(Duration::MAX),

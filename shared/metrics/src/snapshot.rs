@@ -28,14 +28,12 @@ pub(crate) fn tool_totals(families: &[MetricFamily]) -> Vec<ToolTotals> {
         let family = families.iter().find(|f| f.name() == name);
         for metric in family.iter().flat_map(|f| f.get_metric()) {
             let key = (label(metric, "server"), label(metric, "tool_name"));
-            let entry = totals
-                .entry(key)
-                .or_insert_with_key(|(server, tool)| ToolTotals {
-                    server: server.clone(),
-                    tool: tool.clone(),
-                    calls: Default::default(),
-                    buckets: Vec::new(),
-                });
+            let entry = totals.entry(key).or_insert_with_key(|(server, tool)| ToolTotals {
+                server: server.clone(),
+                tool: tool.clone(),
+                calls: Default::default(),
+                buckets: Vec::new(),
+            });
             act(entry, metric);
         }
     };

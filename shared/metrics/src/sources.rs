@@ -33,12 +33,7 @@ struct Source {
 /// One absolute reading of a process.
 #[derive(Debug)]
 pub(crate) enum Reading {
-    Started {
-        uptime: Duration,
-        name: String,
-        version: String,
-        protocol: ProtocolVersion,
-    },
+    Started { uptime: Duration, name: String, version: String, protocol: ProtocolVersion },
     Connections(Transport, u64),
     Queued(Arc<str>, u64),
     Inflight(Arc<str>, u64),
@@ -54,10 +49,7 @@ pub(crate) struct Sources {
 impl Sources {
     /// `expiry`: how long a process may be silent; none where the process is our own.
     pub(crate) fn new(expiry: Option<Duration>) -> Self {
-        Self {
-            live: Mutex::default(),
-            expiry,
-        }
+        Self { live: Mutex::default(), expiry }
     }
 
     /// Notes that the process lives. False when there are too many processes.
@@ -68,12 +60,7 @@ impl Sources {
     /// Takes a reading. False when there are too many processes.
     pub(crate) fn read(&self, server: &Arc<str>, source: &str, reading: Reading) -> bool {
         self.update(server, source, |state| match reading {
-            Reading::Started {
-                uptime,
-                name,
-                version,
-                protocol,
-            } => {
+            Reading::Started { uptime, name, version, protocol } => {
                 state.started = Some((Instant::now(), uptime));
                 if !name.is_empty() || !version.is_empty() {
                     state.info = Some((name, protocol.as_str(), version));
@@ -138,9 +125,7 @@ impl Sources {
         let mut sums = BTreeMap::<(Arc<str>, &str), u64>::new();
         self.each(|server, state, _| {
             for (transport, value) in &state.connections {
-                let sum = sums
-                    .entry((server.clone(), transport.as_str()))
-                    .or_default();
+                let sum = sums.entry((server.clone(), transport.as_str())).or_default();
                 *sum = sum.saturating_add(*value);
             }
         });

@@ -37,9 +37,7 @@ struct Inner {
 
 impl fmt::Debug for SummaryFamily {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SummaryFamily")
-            .field(&self.0.family.name)
-            .finish()
+        f.debug_tuple("SummaryFamily").field(&self.0.family.name).finish()
     }
 }
 
@@ -47,34 +45,19 @@ impl SummaryFamily {
     pub(crate) fn new(family: Family) -> Self {
         let labels = family.labels.iter().map(|l| (*l).into()).collect();
         // Without a descriptor two collectors of one name would both register.
-        let desc = Desc::new(
-            family.name.into(),
-            family.help.into(),
-            labels,
-            Default::default(),
-        )
-        .expect("names and labels in the catalogue are legal");
-        Self(Arc::new(Inner {
-            family,
-            desc,
-            series: Mutex::default(),
-        }))
+        let desc = Desc::new(family.name.into(), family.help.into(), labels, Default::default())
+            .expect("names and labels in the catalogue are legal");
+        Self(Arc::new(Inner { family, desc, series: Mutex::default() }))
     }
 
     /// Adds a series. The caller binds each set of values once.
     pub(crate) fn bind(&self, values: &[&str]) -> Arc<Summary> {
-        let labels = self
-            .0
-            .family
-            .labels
-            .iter()
-            .zip(values)
-            .map(|(name, value)| {
-                let mut pair = LabelPair::default();
-                pair.set_name((*name).into());
-                pair.set_value((*value).into());
-                pair
-            });
+        let labels = self.0.family.labels.iter().zip(values).map(|(name, value)| {
+            let mut pair = LabelPair::default();
+            pair.set_name((*name).into());
+            pair.set_value((*value).into());
+            pair
+        });
         let summary = Arc::<Summary>::default();
         let mut series = self.0.series.lock().unwrap_or_else(PoisonError::into_inner);
         series.push((labels.collect(), summary.clone()));

@@ -87,14 +87,8 @@ impl Histograms {
 /// An empty value stands for a label that is absent, as it does in Prometheus.
 fn attributes(family: &Family, values: &[&str]) -> Vec<KeyValue> {
     debug_assert_eq!(family.labels.len(), values.len(), "{}", family.name);
-    let pairs = family
-        .labels
-        .iter()
-        .zip(values)
-        .filter(|(_, value)| !value.is_empty());
-    pairs
-        .map(|(label, value)| KeyValue::new(*label, String::from(*value)))
-        .collect()
+    let pairs = family.labels.iter().zip(values).filter(|(_, value)| !value.is_empty());
+    pairs.map(|(label, value)| KeyValue::new(*label, String::from(*value))).collect()
 }
 
 impl Telemetry {
@@ -108,45 +102,27 @@ impl Telemetry {
             .without_units()
             .build()
             .expect("a fresh registry has no collector that this one could collide with");
-        let limits: Vec<_> = catalogue::ALL
-            .iter()
-            .map(|f| (f.name, f.size.limit(budgets)))
-            .collect();
+        let limits: Vec<_> =
+            catalogue::ALL.iter().map(|f| (f.name, f.size.limit(budgets))).collect();
         let provider = SdkMeterProvider::builder()
             .with_reader(exporter)
             .with_view(move |instrument: &Instrument| {
                 let (_, limit) = limits.iter().find(|(name, _)| *name == instrument.name())?;
                 // One more than admission can reach.
-                Stream::builder()
-                    .with_cardinality_limit(limit + 1)
-                    .build()
-                    .ok()
+                Stream::builder().with_cardinality_limit(limit + 1).build().ok()
             })
             .build();
         let meter = provider.meter("mcpmon");
-        Self {
-            registry,
-            meter,
-            callback_panics: Arc::default(),
-            _provider: provider,
-        }
+        Self { registry, meter, callback_panics: Arc::default(), _provider: provider }
     }
 
     pub(crate) fn counters(&self, family: Family) -> Counters<u64> {
-        let counter = self
-            .meter
-            .u64_counter(family.name)
-            .with_description(family.help)
-            .build();
+        let counter = self.meter.u64_counter(family.name).with_description(family.help).build();
         Counters(counter, family)
     }
 
     pub(crate) fn amounts(&self, family: Family) -> Counters<f64> {
-        let counter = self
-            .meter
-            .f64_counter(family.name)
-            .with_description(family.help)
-            .build();
+        let counter = self.meter.f64_counter(family.name).with_description(family.help).build();
         Counters(counter, family)
     }
 
@@ -154,10 +130,7 @@ impl Telemetry {
         let Kind::Histogram(bounds) = family.kind else {
             unreachable!("{} is not a histogram in the catalogue", family.name)
         };
-        let builder = self
-            .meter
-            .f64_histogram(family.name)
-            .with_description(family.help);
+        let builder = self.meter.f64_histogram(family.name).with_description(family.help);
         Histograms(builder.with_boundaries(bounds.to_vec()).build(), family)
     }
 
@@ -196,10 +169,7 @@ impl Telemetry {
         let families = catch_unwind(AssertUnwindSafe(|| self.registry.gather()))
             .map_err(|_| ScrapeError::PipelinePanicked)?;
         // The label overflow counter is bound from the start, so it is always there.
-        if families
-            .iter()
-            .any(|f| f.name() == catalogue::LABEL_OVERFLOW.name)
-        {
+        if families.iter().any(|f| f.name() == catalogue::LABEL_OVERFLOW.name) {
             Ok(families)
         } else {
             Err(ScrapeError::PipelineEmpty)

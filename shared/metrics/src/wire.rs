@@ -63,14 +63,8 @@ pub fn parse_batch(body: &[u8]) -> Result<Batch<'_>, BatchError> {
         serde_json::from_slice(body).map_err(|e| BatchError::Malformed(e.to_string()))?;
     let origin = origin(envelope.server, envelope.source, envelope.observer)
         .map_err(BatchError::Envelope)?;
-    let events = envelope
-        .events
-        .into_iter()
-        .map(|raw| Event::try_from(parse_event(raw.get())?));
-    Ok(Batch {
-        origin,
-        events: events.collect(),
-    })
+    let events = envelope.events.into_iter().map(|raw| Event::try_from(parse_event(raw.get())?));
+    Ok(Batch { origin, events: events.collect() })
 }
 
 /// Parses one line of NDJSON: an event that carries its own `server` and `source`.
@@ -94,14 +88,9 @@ fn parse_event(text: &str) -> Result<WireEvent<'_>, String> {
         // "at line 1 column 17" counts within the event and would mislead.
         let text = error.to_string();
         let text = text.split(" at line ").next().unwrap_or(&text).to_owned();
-        if path == "." {
-            text
-        } else {
-            format!("{path}: {text}")
-        }
+        if path == "." { text } else { format!("{path}: {text}") }
     })?;
-    json.end()
-        .map_err(|_| "one line holds more than one value; expected one event".to_owned())?;
+    json.end().map_err(|_| "one line holds more than one value; expected one event".to_owned())?;
     Ok(event)
 }
 
@@ -111,12 +100,7 @@ fn origin<'a>(
     observer: Option<Text<'a>>,
 ) -> Result<Origin<'a>, String> {
     let name = |key, text: Text<'a>| Name::new(text.0).map_err(|e| format!("{key} {e}"));
-    let observer = observer.map_or(Ok(Observer::Api), |o| {
-        o.0.parse().map_err(|e| format!("observer: {e}"))
-    })?;
-    Ok(Origin {
-        server: name("server", server)?,
-        source: name("source", source)?,
-        observer,
-    })
+    let observer = observer
+        .map_or(Ok(Observer::Api), |o| o.0.parse().map_err(|e| format!("observer: {e}")))?;
+    Ok(Origin { server: name("server", server)?, source: name("source", source)?, observer })
 }

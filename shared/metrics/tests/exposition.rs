@@ -6,11 +6,7 @@ use mcpmon_metrics::{Event, Metrics, Name, Options, Origin, Outcome, Seconds, To
 
 fn origin() -> Origin<'static> {
     let name = |text: &'static str| Name::new(text).unwrap();
-    Origin {
-        server: name("boutique"),
-        source: name("boutique-1"),
-        observer: Observer::Sdk,
-    }
+    Origin { server: name("boutique"), source: name("boutique-1"), observer: Observer::Sdk }
 }
 
 fn listed(tools: &[&'static str]) -> Event<'static> {
@@ -32,15 +28,7 @@ fn a_listed_tool_starts_at_zero() {
     let metrics = Metrics::new(Options::new("test", "0"));
     metrics.record(&origin(), &listed(&["search"]));
     let text = metrics.encode().unwrap();
-    let text = of(
-        &text,
-        &[
-            "mcp_tool_calls",
-            "mcp_errors",
-            "mcp_timeouts",
-            "_size_bytes",
-        ],
-    );
+    let text = of(&text, &["mcp_tool_calls", "mcp_errors", "mcp_timeouts", "_size_bytes"]);
     insta::assert_snapshot!(text, @r##"
     # HELP mcp_errors_total Errors, by type and reason: one for each failed call, and those reported on their own.
     # TYPE mcp_errors_total counter
@@ -77,15 +65,8 @@ fn a_call_is_written_once_in_every_family() {
     call.response_bytes = Some(5_120);
     metrics.record(&origin(), &Event::ToolCall(call));
     let text = metrics.encode().unwrap();
-    let text = of(
-        &text,
-        &[
-            "mcp_request",
-            "mcp_response",
-            "mcp_tool_calls",
-            "mcp_server_operation",
-        ],
-    );
+    let text =
+        of(&text, &["mcp_request", "mcp_response", "mcp_tool_calls", "mcp_server_operation"]);
     insta::assert_snapshot!(text, @r##"
     # HELP mcp_request_duration_seconds Duration of tool calls, from the request's arrival to the reply's departure.
     # TYPE mcp_request_duration_seconds histogram
@@ -179,17 +160,10 @@ fn every_family_is_exposed_as_the_catalogue_says() {
             cache_write: 0,
         },
     );
-    let call = ToolCall::new(
-        Name::new("x").unwrap(),
-        Outcome::Timeout,
-        Seconds::new(1.0).unwrap(),
-    );
+    let call = ToolCall::new(Name::new("x").unwrap(), Outcome::Timeout, Seconds::new(1.0).unwrap());
     metrics.record(&origin(), &Event::ToolCall(call));
     let text = metrics.encode().unwrap();
-    for family in catalogue::ALL
-        .iter()
-        .filter(|f| f.name != "mcp_remediation_duration_seconds")
-    {
+    for family in catalogue::ALL.iter().filter(|f| f.name != "mcp_remediation_duration_seconds") {
         let help = format!("# HELP {} {}\n", family.name, family.help);
         let kind = format!("# TYPE {} {}\n", family.name, family.kind.exposed());
         assert_eq!(text.matches(&help).count(), 1, "{help}{text}");
@@ -220,12 +194,6 @@ fn statuses_of_one_tool_share_a_family() {
     assert_eq!(totals[0].calls, [0; 4]);
     assert_eq!(
         totals[0].calls.len(),
-        [
-            Status::Success,
-            Status::Error,
-            Status::Timeout,
-            Status::Cancelled
-        ]
-        .len()
+        [Status::Success, Status::Error, Status::Timeout, Status::Cancelled].len()
     );
 }

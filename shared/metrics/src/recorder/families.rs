@@ -69,10 +69,7 @@ struct Combinations<K, V> {
 
 impl<K: Hash + Eq, V> Combinations<K, V> {
     fn new(budget: usize) -> Self {
-        Self {
-            budget,
-            bound: Mutex::default(),
-        }
+        Self { budget, bound: Mutex::default() }
     }
 
     /// Uses the instrument of `key`, or of the fallback; true when it was the fallback.
@@ -121,10 +118,7 @@ impl Families {
             operations: telemetry.histograms(catalogue::OPERATION_DURATION),
             operation_sets: Combinations::new(budgets.combinations),
             error_details: Budget::new(budgets.error_details),
-            overflows: Bounded::ALL
-                .iter()
-                .map(|label| overflow.bind(&[label.as_str()]))
-                .collect(),
+            overflows: Bounded::ALL.iter().map(|label| overflow.bind(&[label.as_str()])).collect(),
             agents: Vocabulary::new(budgets.agents),
             categories: Vocabulary::new(budgets.categories),
             agent_usage: counters(catalogue::AGENT_USAGE),
@@ -188,14 +182,7 @@ impl Families {
 
     pub(super) fn bind_operation(&self, operation: &Operation) -> Distribution {
         let o = operation;
-        self.operations.bind(&[
-            o.error_type,
-            &o.tool,
-            o.method,
-            o.protocol,
-            o.network,
-            &o.server,
-        ])
+        self.operations.bind(&[o.error_type, &o.tool, o.method, o.protocol, o.network, &o.server])
     }
 
     pub(super) fn agent_usage(&self, server: &Arc<str>, agent: &str, category: &str, count: u64) {

@@ -88,11 +88,7 @@ impl Server {
         // A full table is settled without a lock: this is where invented names end up.
         let full = tools.len() >= self.tools_budget || families.tool_pairs.is_spent();
         drop(tools);
-        let tool = if full || trust == Trust::Unproven {
-            None
-        } else {
-            self.admit(families, name)
-        };
+        let tool = if full || trust == Trust::Unproven { None } else { self.admit(families, name) };
         match tool {
             Some(tool) => act(&tool),
             None => {
@@ -116,10 +112,7 @@ impl Server {
     }
 
     fn admit(&self, families: &Families, name: &str) -> Option<Arc<Tool>> {
-        let _admission = self
-            .admission
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _admission = self.admission.lock().unwrap_or_else(PoisonError::into_inner);
         let tools = self.tools.load();
         if let Some(tool) = tools.get(name) {
             return Some(tool.clone());
@@ -173,11 +166,7 @@ impl Server {
 
     pub(super) fn security_event(&self, families: &Families, event: SecurityEvent, count: u64) {
         self.security_events[event as usize]
-            .get_or_init(|| {
-                families
-                    .security_events
-                    .bind(&[event.as_str(), &self.label])
-            })
+            .get_or_init(|| families.security_events.bind(&[event.as_str(), &self.label]))
             .add(count);
     }
 
@@ -229,13 +218,6 @@ impl Server {
     ) {
         let tool = tool.cloned().unwrap_or_default();
         let protocol = protocol.map_or("", Label::as_str);
-        families.operation(
-            Operation {
-                tool,
-                protocol,
-                ..labels
-            },
-            seconds,
-        );
+        families.operation(Operation { tool, protocol, ..labels }, seconds);
     }
 }

@@ -56,11 +56,7 @@ impl Tool {
     fn calls(&self, families: &Families) -> &Calls {
         self.calls.get_or_init(|| {
             let pair = [&*self.server, &*self.label];
-            let status = |s: &Status| {
-                families
-                    .calls
-                    .bind(&[&self.server, s.as_str(), &self.label])
-            };
+            let status = |s: &Status| families.calls.bind(&[&self.server, s.as_str(), &self.label]);
             Calls {
                 by_status: [0, 1, 2, 3].map(|i| status(&Status::ALL[i])),
                 duration: families.duration.bind(&pair),
@@ -117,21 +113,13 @@ impl Tool {
 
     pub(super) fn rate_limit(&self, families: &Families, limit: LimitType, count: u64) {
         self.rate_limits[limit as usize]
-            .get_or_init(|| {
-                families
-                    .rate_limits
-                    .bind(&[limit.as_str(), &self.server, &self.label])
-            })
+            .get_or_init(|| families.rate_limits.bind(&[limit.as_str(), &self.server, &self.label]))
             .add(count);
     }
 
     pub(super) fn validation(&self, families: &Families, kind: ValidationType, count: u64) {
         self.validations[kind as usize]
-            .get_or_init(|| {
-                families
-                    .validations
-                    .bind(&[&self.server, &self.label, kind.as_str()])
-            })
+            .get_or_init(|| families.validations.bind(&[&self.server, &self.label, kind.as_str()]))
             .add(count);
     }
 }
@@ -144,9 +132,7 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(size: usize) -> Self {
-        Self {
-            left: AtomicUsize::new(size),
-        }
+        Self { left: AtomicUsize::new(size) }
     }
 
     pub(super) fn is_spent(&self) -> bool {
@@ -156,9 +142,7 @@ impl Budget {
     /// Takes one; false when nothing is left.
     pub(super) fn take(&self) -> bool {
         self.left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(1)
-            })
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
             .is_ok()
     }
 }

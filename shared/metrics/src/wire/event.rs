@@ -94,10 +94,7 @@ fn maybe_name<'a>(key: &str, text: Option<Text<'a>>) -> Checked<Option<Name<'a>>
 }
 
 fn one_of<T: FromStr<Err: fmt::Display>>(key: &str, text: Option<Text<'_>>) -> Checked<T> {
-    need(key, text)?
-        .0
-        .parse()
-        .map_err(|e| format!("{key}: {e}"))
+    need(key, text)?.0.parse().map_err(|e| format!("{key}: {e}"))
 }
 
 fn maybe_one_of<T: FromStr<Err: fmt::Display>>(
@@ -117,9 +114,7 @@ fn whole(key: &str, value: u64) -> Checked<u64> {
     if value <= MAX_COUNT {
         Ok(value)
     } else {
-        Err(format!(
-            "{key}: {value} is beyond 2^53; expected a number that JSON holds exactly"
-        ))
+        Err(format!("{key}: {value} is beyond 2^53; expected a number that JSON holds exactly"))
     }
 }
 
@@ -149,12 +144,12 @@ fn outcome(
             Status::Cancelled => Outcome::Cancelled,
             _ => Outcome::Success,
         }),
-        (_, Some(kind), _) => Err(format!(
-            "error_type: {kind} stands beside status {status}; only an error has one"
-        )),
-        (_, None, Some(reason)) => Err(format!(
-            "reason: {reason} stands beside status {status}; only an error has one"
-        )),
+        (_, Some(kind), _) => {
+            Err(format!("error_type: {kind} stands beside status {status}; only an error has one"))
+        }
+        (_, None, Some(reason)) => {
+            Err(format!("reason: {reason} stands beside status {status}; only an error has one"))
+        }
     }
 }
 
@@ -164,10 +159,7 @@ fn operation_outcome(error_type: Option<Text<'_>>) -> Checked<Outcome> {
         None => Ok(Outcome::Success),
         Some("timeout") => Ok(Outcome::Timeout),
         Some("cancelled") => Ok(Outcome::Cancelled),
-        Some(_) => Ok(Outcome::Error(
-            one_of("error_type", error_type)?,
-            Reason::None,
-        )),
+        Some(_) => Ok(Outcome::Error(one_of("error_type", error_type)?, Reason::None)),
     }
 }
 
@@ -176,14 +168,12 @@ impl<'a> TryFrom<WireEvent<'a>> for Event<'a> {
 
     fn try_from(w: WireEvent<'a>) -> Checked<Self> {
         let count = whole("count", w.count.unwrap_or(1))?;
-        let kind = w
-            .kind
-            .ok_or("type is missing; expected tool_call or another type of event")?;
+        let kind = w.kind.ok_or("type is missing; expected tool_call or another type of event")?;
         Ok(match &*kind.0 {
             "tool_call" => {
                 if w.count.is_some() {
                     return Err(
-                        "count: a tool_call is one call; expected one event for each".into(),
+                        "count: a tool_call is one call; expected one event for each".into()
                     );
                 }
                 Event::ToolCall(ToolCall {
@@ -195,11 +185,7 @@ impl<'a> TryFrom<WireEvent<'a>> for Event<'a> {
                     message: w.message.map(|text| text.0),
                     trace_id: w
                         .trace_id
-                        .map(|text| {
-                            text.0
-                                .parse::<TraceId>()
-                                .map_err(|e| format!("trace_id {e}"))
-                        })
+                        .map(|text| text.0.parse::<TraceId>().map_err(|e| format!("trace_id {e}")))
                         .transpose()?,
                     transport: maybe_one_of("transport", w.transport)?,
                     protocol_version: protocol(w.protocol_version),
@@ -270,23 +256,16 @@ impl<'a> TryFrom<WireEvent<'a>> for Event<'a> {
                 cache_read: whole("cache_read", w.cache_read.unwrap_or(0))?,
                 cache_write: whole("cache_write", w.cache_write.unwrap_or(0))?,
             },
-            "generation_3d" => Event::Generation3d {
-                status: one_of("status", w.status)?,
-                count,
-            },
-            "auth_failure" => Event::AuthFailure {
-                reason: one_of("reason", w.reason)?,
-                count,
-            },
+            "generation_3d" => Event::Generation3d { status: one_of("status", w.status)?, count },
+            "auth_failure" => Event::AuthFailure { reason: one_of("reason", w.reason)?, count },
             "validation_failure" => Event::ValidationFailure {
                 tool: name("tool", w.tool)?,
                 validation_type: one_of("validation_type", w.validation_type)?,
                 count,
             },
-            "security_event" => Event::SecurityEvent {
-                event_type: one_of("event_type", w.event_type)?,
-                count,
-            },
+            "security_event" => {
+                Event::SecurityEvent { event_type: one_of("event_type", w.event_type)?, count }
+            }
             unknown => {
                 let unknown: String = unknown.chars().take(64).collect();
                 return Err(format!(
