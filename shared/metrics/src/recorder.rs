@@ -25,7 +25,7 @@ use crate::label::{Bounded, LimitType, Method, Observer, ProtocolVersion};
 use crate::name::{Name, OTHER};
 use crate::outcome::Outcome;
 use crate::prices::Prices;
-use crate::snapshot::{self, ToolTotals};
+use crate::snapshot::Totals;
 use crate::sources::{Reading, Sources};
 use crate::telemetry::{Count, Distribution, Emit, ScrapeError, Telemetry};
 
@@ -169,12 +169,12 @@ impl Metrics {
         text
     }
 
-    /// The totals of every tool, as a scrape would see them now.
+    /// The totals of every tool and server, as a scrape would see them now.
     ///
     /// # Errors
     /// As [`Metrics::encode`].
-    pub fn tool_totals(&self) -> Result<Vec<ToolTotals>, ScrapeError> {
-        Ok(snapshot::tool_totals(&self.0.telemetry.gather()?))
+    pub fn totals(&self) -> Result<Totals, ScrapeError> {
+        Ok(Totals::of(&self.0.telemetry.gather()?))
     }
 
     /// A counter of the process itself, with its label values bound.

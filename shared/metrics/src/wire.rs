@@ -3,17 +3,22 @@
 //! A batch is parsed in one pass that borrows from the body. Only when that fails is it read
 //! again event by event, so that a bad event costs nobody but itself and is told why.
 
+mod bounded;
 mod event;
 mod text;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use self::bounded::{Bounded, Checked, TOO_MANY};
 use self::event::WireEvent;
 use self::text::Text;
 use crate::event::{Event, Origin};
 use crate::label::Observer;
 use crate::name::Name;
+
+/// The most events in one batch. A hundred is the best size; a thousand gains little more.
+pub const MAX_EVENTS: usize = 10_000;
 
 /// A parsed batch: where it comes from, and each event or what is wrong with it.
 #[derive(Debug)]
@@ -31,6 +36,9 @@ pub enum BatchError {
     /// The body is not JSON, or not an envelope.
     #[error("the body is not a batch of events: {0}")]
     Malformed(String),
+    /// There are more than [`MAX_EVENTS`].
+    #[error("the batch holds more than {MAX_EVENTS} events; expected several smaller batches")]
+    TooMany,
     /// An envelope's key is wrong.
     #[error("{0}")]
     Envelope(String),
@@ -45,26 +53,33 @@ struct Envelope<'a, E> {
     source: Text<'a>,
     #[serde(borrow)]
     observer: Option<Text<'a>>,
-    events: Vec<E>,
+    events: Bounded<E>,
 }
 
 /// Parses `{"server", "source", "observer", "events": [ … ]}`.
 ///
 /// # Errors
-/// When the body is not JSON, or the envelope lacks a key or holds a wrong one.
+/// When the body is not JSON, the envelope lacks a key or holds a wrong one, or there are more
+/// than [`MAX_EVENTS`] events.
 pub fn parse_batch(body: &[u8]) -> Result<Batch<'_>, BatchError> {
-    if let Ok(envelope) = serde_json::from_slice::<Envelope<'_, WireEvent<'_>>>(body) {
+    if let Ok(envelope) = serde_json::from_slice::<Envelope<'_, Checked<'_>>>(body) {
         let origin = origin(envelope.server, envelope.source, envelope.observer)
             .map_err(BatchError::Envelope)?;
-        let events = envelope.events.into_iter().map(Event::try_from).collect();
-        return Ok(Batch { origin, events });
+        let events = envelope.events.0.into_iter().map(|event| event.0);
+        return Ok(Batch { origin, events: events.collect() });
     }
     let envelope: Envelope<'_, &RawValue> =
-        serde_json::from_slice(body).map_err(|e| BatchError::Malformed(e.to_string()))?;
+        serde_json::from_slice(body).map_err(|error| match error.to_string() {
+            text if text.starts_with(TOO_MANY) => BatchError::TooMany,
+            text => BatchError::Malformed(text),
+        })?;
     let origin = origin(envelope.server, envelope.source, envelope.observer)
         .map_err(BatchError::Envelope)?;
-    let events = envelope.events.into_iter().map(|raw| Event::try_from(parse_event(raw.get())?));
-    Ok(Batch { origin, events: events.collect() })
+    Ok(Batch { origin, events: parse_all(envelope.events.0) })
+}
+
+fn parse_all(raw: Vec<&RawValue>) -> Vec<Result<Event<'_>, String>> {
+    raw.into_iter().map(|raw| Event::try_from(parse_event(raw.get())?)).collect()
 }
 
 /// Parses one line of NDJSON: an event that carries its own `server` and `source`.
@@ -84,9 +99,8 @@ fn parse_event(text: &str) -> Result<WireEvent<'_>, String> {
     let mut json = serde_json::Deserializer::from_str(text);
     let event = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
-        let error = error.into_inner();
         // "at line 1 column 17" counts within the event and would mislead.
-        let text = error.to_string();
+        let text = error.into_inner().to_string();
         let text = text.split(" at line ").next().unwrap_or(&text).to_owned();
         if path == "." { text } else { format!("{path}: {text}") }
     })?;
@@ -100,7 +114,10 @@ fn origin<'a>(
     observer: Option<Text<'a>>,
 ) -> Result<Origin<'a>, String> {
     let name = |key, text: Text<'a>| Name::new(text.0).map_err(|e| format!("{key} {e}"));
-    let observer = observer
-        .map_or(Ok(Observer::Api), |o| o.0.parse().map_err(|e| format!("observer: {e}")))?;
-    Ok(Origin { server: name("server", server)?, source: name("source", source)?, observer })
+    let observer = observer.map(|o| o.0.parse().map_err(|e| format!("observer: {e}")));
+    Ok(Origin {
+        server: name("server", server)?,
+        source: name("source", source)?,
+        observer: observer.unwrap_or(Ok(Observer::Api))?,
+    })
 }

@@ -1,0 +1,161 @@
+//! Names from strangers: what gets a series and what becomes `_other`.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a broken assumption fails the test")]
+
+use mcpmon_metrics::label::{ErrorType, Observer, Reason};
+use mcpmon_metrics::{Budgets, Event, Metrics, Name, Options, Origin, Outcome, Seconds, ToolCall};
+
+fn origin(server: &str, observer: Observer) -> Origin<'_> {
+    Origin { server: Name::new(server).unwrap(), source: Name::new("source").unwrap(), observer }
+}
+
+fn call(tool: &str, outcome: Outcome) -> Event<'_> {
+    let tool = Name::new(tool).unwrap();
+    Event::ToolCall(ToolCall::new(tool, outcome, Seconds::new(0.1).unwrap()))
+}
+
+fn listed<'a>(tools: &[&'a str], complete: bool) -> Event<'a> {
+    Event::ToolsListed {
+        tools: tools.iter().map(|t| Name::new(*t).unwrap()).collect(),
+        schema_hash: "0".into(),
+        complete,
+        bytes: None,
+    }
+}
+
+fn value(text: &str, series: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
+}
+
+const FAILED: Outcome = Outcome::Error(ErrorType::ValidationError, Reason::InvalidParams);
+
+#[test]
+fn a_tap_s_invented_name_gets_no_series_after_a_listing() {
+    let metrics = Metrics::new(Options::new("test", "0"));
+    let tap = origin("git", Observer::Tap);
+    metrics.record(&tap, &listed(&["git_log"], true));
+    metrics.record(&tap, &call("git_log", Outcome::Success));
+    metrics.record(&tap, &call("invented", FAILED));
+    metrics.record(&tap, &call("invented", Outcome::Success));
+    let text = metrics.encode().unwrap();
+    assert!(!text.contains("invented"), "{text}");
+    let calls = |status: &str, tool: &str| {
+        let labels = format!("{{server=\"git\",status=\"{status}\",tool_name=\"{tool}\"}}");
+        value(&text, &format!("mcp_tool_calls_total{labels}"))
+    };
+    assert_eq!(calls("success", "git_log"), 1.0);
+    assert_eq!(calls("error", "_other"), 1.0);
+    assert_eq!(calls("success", "_other"), 1.0);
+    assert_eq!(value(&text, "mcp_label_overflow_total{label=\"tool_name\"}"), 2.0);
+}
+
+#[test]
+fn before_a_listing_a_tap_s_name_is_proven_by_success() {
+    let metrics = Metrics::new(Options::new("test", "0"));
+    let tap = origin("git", Observer::Tap);
+    metrics.record(&tap, &call("git_log", FAILED));
+    metrics.record(&tap, &call("git_log", Outcome::Success));
+    metrics.record(&tap, &call("git_log", FAILED));
+    let text = metrics.encode().unwrap();
+    let errors = |tool: &str| {
+        let labels = format!("{{server=\"git\",status=\"error\",tool_name=\"{tool}\"}}");
+        value(&text, &format!("mcp_tool_calls_total{labels}"))
+    };
+    assert_eq!((errors("_other"), errors("git_log")), (1.0, 1.0));
+}
+
+#[test]
+fn a_page_of_a_listing_admits_its_names_and_closes_nothing() {
+    let metrics = Metrics::new(Options::new("test", "0"));
+    let tap = origin("s", Observer::Tap);
+    metrics.record(&tap, &listed(&["first"], false));
+    metrics.record(&tap, &call("first", FAILED));
+    metrics.record(&tap, &call("second", Outcome::Success));
+    let text = metrics.encode().unwrap();
+    assert!(text.contains("tool_name=\"first\"") && text.contains("tool_name=\"second\""));
+}
+
+#[test]
+fn a_server_s_own_program_names_its_tools_as_it_likes() {
+    let metrics = Metrics::new(Options::new("test", "0"));
+    let sdk = origin("s", Observer::Sdk);
+    metrics.record(&sdk, &listed(&["first"], true));
+    metrics.record(&sdk, &call("second", FAILED));
+    assert!(metrics.encode().unwrap().contains("tool_name=\"second\""));
+}
+
+#[test]
+fn a_hundred_thousand_names_fill_the_budgets_and_no_more() {
+    let budgets = Budgets { tools_per_server: 8, servers: 4, pairs: 20, ..Budgets::default() };
+    let metrics = Metrics::new(Options { budgets, ..Options::new("test", "0") });
+    for i in 0..100_000 {
+        let (server, tool) = (format!("server-{}", i % 1_000), format!("tool \"{i}\\\u{e9}"));
+        metrics.record(&origin(&server, Observer::Api), &call(&tool, Outcome::Success));
+    }
+    let text = metrics.encode().unwrap();
+    let calls = text.lines().filter(|line| {
+        line.starts_with("mcp_tool_calls_total{") && line.contains("status=\"success\"")
+    });
+    // 20 pairs, and `_other` of each of 4 servers and of the server `_other`.
+    assert_eq!(calls.clone().count(), 25, "{text}");
+    let total: f64 =
+        calls.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum();
+    assert_eq!(total, 100_000.0, "every call is counted, whatever its name");
+    assert!(!text.contains("otel_metric_overflow"));
+}
+
+#[test]
+fn agents_and_models_beyond_their_budgets_are_other() {
+    let budgets = Budgets { agents: 2, models: 1, ..Budgets::default() };
+    let metrics = Metrics::new(Options { budgets, ..Options::new("test", "0") });
+    let sdk = origin("s", Observer::Sdk);
+    let name = |text: &'static str| Name::new(text).unwrap();
+    for agent in ["a", "b", "c", "d"] {
+        let category = name("research");
+        metrics.record(&sdk, &Event::AgentUsage { agent: name(agent), category, count: 2 });
+    }
+    for model in ["gpt-4o", "gpt-4o-mini"] {
+        metrics.record(
+            &sdk,
+            &Event::LlmTokens {
+                provider: name("openai"),
+                model: name(model),
+                input: 1_000_000,
+                output: 0,
+                cache_read: 0,
+                cache_write: 0,
+            },
+        );
+    }
+    let text = metrics.encode().unwrap();
+    let usage = "mcp_agent_usage_total{agent_name=\"_other\",category=\"research\",server=\"s\"}";
+    assert_eq!(value(&text, usage), 4.0);
+    assert_eq!(value(&text, "mcp_label_overflow_total{label=\"agent_name\"}"), 2.0);
+    // The cost goes by the model's real name, though the label does not show it.
+    let cost = |model| {
+        let labels = format!("{{model=\"{model}\",provider=\"openai\",server=\"s\"}}");
+        value(&text, &format!("mcp_llm_cost_usd_total{labels}"))
+    };
+    assert_eq!((cost("gpt-4o"), cost("_other")), (2.5, 0.15));
+}
+
+#[test]
+fn an_unpriced_model_costs_nothing_and_is_told_apart() {
+    let metrics = Metrics::new(Options::new("test", "0"));
+    metrics.record(
+        &origin("s", Observer::Sdk),
+        &Event::LlmTokens {
+            provider: Name::new("acme").unwrap(),
+            model: Name::new("m").unwrap(),
+            input: 3,
+            output: 4,
+            cache_read: 0,
+            cache_write: 0,
+        },
+    );
+    let text = metrics.encode().unwrap();
+    let labels = "{model=\"m\",provider=\"acme\",server=\"s\"}";
+    assert_eq!(value(&text, &format!("mcp_llm_unpriced_tokens_total{labels}")), 7.0);
+    assert_eq!(value(&text, &format!("mcp_llm_cost_usd_total{labels}")), 0.0);
+}
