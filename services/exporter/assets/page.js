@@ -1,0 +1,124 @@
+// Reads the exporter's own JSON every two seconds and writes it into the tables.
+"use strict";
+
+const EVERY_MS = 2000;
+const FAILURES_SHOWN = 20;
+const byId = (id) => document.getElementById(id);
+const NONE = { text: "–", kind: "none" };
+
+const number = (value) => ({ text: value.toLocaleString("en"), kind: "number" });
+const text = (value) => (value ? { text: value } : NONE);
+const seconds = (value) =>
+  value === null || value === undefined
+    ? { ...NONE, kind: "none number" }
+    : { text: value < 1 ? `${(value * 1000).toPrecision(3)} ms` : `${value.toFixed(2)} s`, kind: "number" };
+const rate = (row) => ({ text: ((row.calls * 60) / Math.max(row.window_seconds, 1)).toFixed(1), kind: "number" });
+const ratio = (value) =>
+  value === null
+    ? { ...NONE, kind: "none number" }
+    : { text: `${(value * 100).toFixed(1)} %`, kind: value >= 0.05 ? "bad number" : "number" };
+const clock = (unix) => ({ text: new Date(unix * 1000).toLocaleTimeString() });
+
+function fill(id, rows, empty) {
+  const body = byId(id);
+  const columns = body.parentElement.tHead.rows[0].cells.length;
+  body.replaceChildren(
+    ...(rows.length ? rows : [[{ ...NONE, text: empty, span: columns }]]).map((cells) => {
+      const row = document.createElement("tr");
+      for (const [place, { text, kind, span }] of cells.entries()) {
+        const cell = document.createElement(place === 0 && !span ? "th" : "td");
+        if (place === 0 && !span) cell.scope = "row";
+        if (span) cell.colSpan = span;
+        if (kind) cell.className = kind;
+        cell.textContent = text;
+        row.append(cell);
+      }
+      return row;
+    }),
+  );
+}
+
+function setText(element, text) {
+  // Unchanged text is left alone, or a screen reader would announce it every two seconds.
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function showVerdict({ status, source, reasons }) {
+  const verdict = byId("verdict");
+  verdict.dataset.status = status;
+  setText(verdict, `${status.toUpperCase()} (${source})`);
+  const list = byId("reasons");
+  if (list.dataset.shown === JSON.stringify(reasons)) return;
+  list.dataset.shown = JSON.stringify(reasons);
+  list.replaceChildren(
+    ...reasons.map((reason) => Object.assign(document.createElement("li"), { textContent: reason })),
+  );
+}
+
+function showSummary({ servers, tools, window_seconds }) {
+  byId("window").textContent = `Over the last ${Math.round(window_seconds)} seconds.`;
+  fill(
+    "servers",
+    servers.map((s) => [
+      text(s.server), number(s.calls_total), rate(s), ratio(s.error_ratio),
+      seconds(s.p50_seconds), seconds(s.p95_seconds), seconds(s.p99_seconds),
+      number(s.llm_tokens), { text: `$${s.llm_cost_usd.toFixed(4)}`, kind: "number" },
+    ]),
+    "No calls yet. Put mcp-tap in front of an MCP server, or post events to /v1/events.",
+  );
+  fill(
+    "tools",
+    tools.map((t) => [
+      text(t.tool), text(t.server), number(t.calls_total), rate(t), ratio(t.error_ratio),
+      seconds(t.p50_seconds), seconds(t.p95_seconds), seconds(t.p99_seconds), NONE,
+    ]),
+    "No tools yet.",
+  );
+}
+
+function showFailures({ failures }) {
+  fill(
+    "failures",
+    failures.slice(0, FAILURES_SHOWN).map((f) => [
+      clock(f.time), text(f.tool), text(f.server), text(f.status),
+      text([f.error_type, f.reason, f.message].filter(Boolean).join(" · ")),
+      seconds(f.duration_seconds), text(f.trace_id),
+    ]),
+    "No failures.",
+  );
+}
+
+function showAlerts(alerts) {
+  byId("alerts-section").hidden = alerts.length === 0;
+  fill(
+    "alerts",
+    alerts.map((a) => [
+      text(a.name), text(a.status), text(a.severity), text(a.server), text(a.starts_at), text(a.summary),
+    ]),
+    "No alerts.",
+  );
+}
+
+async function read(path) {
+  const reply = await fetch(path, { headers: { Accept: "application/json" } });
+  if (!reply.ok) throw new Error(`${path} answered ${reply.status}`);
+  return reply.json();
+}
+
+async function update() {
+  try {
+    const [summary, failures, status] = await Promise.all(
+      ["/api/v1/summary", "/api/v1/failures?limit=20", "/api/v1/status"].map(read),
+    );
+    showVerdict(status.verdict);
+    showSummary(summary);
+    showFailures(failures);
+    showAlerts(status.alerts);
+    byId("updated").textContent = `Updated ${new Date().toLocaleTimeString()}.`;
+  } catch (error) {
+    showVerdict({ status: "unknown", source: "the exporter does not answer", reasons: [String(error)] });
+  }
+  setTimeout(update, EVERY_MS);
+}
+
+update();
