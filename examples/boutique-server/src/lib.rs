@@ -22,7 +22,8 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use mcpmon_sdk::{Monitor, Transport};
+use mcpmon_sdk::Monitor;
+use mcpmon_sdk::label::{ProtocolVersion, Transport};
 use rmcp::ServiceExt;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
@@ -43,6 +44,9 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How long open requests may go on after the server was asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long the last events may take to the exporter.
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// What the program and `mcpmon`'s copy of it take.
 #[derive(Debug, Clone, clap::Args)]
@@ -77,7 +81,7 @@ pub struct Options {
 /// # Errors
 /// When the address cannot be listened on, or the environment names an unusable exporter.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let monitor = monitor()?;
+    let monitor = Monitor::from_env("boutique").context("cannot set up the monitor")?;
     let stop = asked_to_stop(args.until_stdin_ends);
     if args.stdio {
         serve_stdio(monitor.clone(), args.options, stop).await?;
@@ -88,16 +92,15 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         writeln!(io::stdout(), "listening on http://{}/mcp", listener.local_addr()?)?;
         serve(listener, monitor.clone(), args.options, stop).await?;
     }
-    monitor.shutdown().await;
+    if let Err(unsent) = monitor.shutdown_async(FLUSH).await {
+        tracing::warn!("{unsent}");
+    }
     Ok(())
 }
 
-/// The monitor of a server called `boutique`, set up by the environment.
-///
-/// # Errors
-/// When a variable holds what cannot be used.
-pub fn monitor() -> anyhow::Result<Monitor> {
-    Monitor::builder("boutique").from_env().build().context("cannot set up the monitor")
+/// The names of the boutique's tools.
+pub fn tool_names() -> impl Iterator<Item = String> {
+    tools::list().into_iter().map(|tool| tool.name.into_owned())
 }
 
 /// Serves Streamable HTTP on `listener` under `/mcp` until `shutdown` is done.
@@ -122,9 +125,8 @@ pub async fn serve(
         Arc::new(LocalSessionManager::default()),
         config,
     );
-    let app = Router::new()
-        .nest_service("/mcp", mcp)
-        .layer(from_fn_with_state(monitor, door::check));
+    let app =
+        Router::new().nest_service("/mcp", mcp).layer(from_fn_with_state(monitor, door::check));
 
     let drained = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
     let overdue = async {
@@ -167,8 +169,10 @@ pub async fn serve_stdio(
 }
 
 fn open_house(monitor: Monitor, options: Options) -> Arc<House> {
-    monitor.declare_tools(tools::list().iter().map(|tool| tool.name.as_ref()));
-    monitor.server_info(NAME, VERSION);
+    let names: Vec<_> = tool_names().collect();
+    monitor.declare_tools(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    // The newest revision that it speaks; clients may agree on an older one.
+    monitor.server_info(NAME, VERSION, Some(ProtocolVersion::V2026_07_28));
     let simulation = Simulation::new(options.seed, options.pace);
     Arc::new(House { monitor, simulation, workshop: Workshop::new() })
 }

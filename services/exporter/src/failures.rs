@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mcpmon_metrics::label::{ErrorType, Reason, Status};
+use mcpmon_metrics::redact::redact;
 use mcpmon_metrics::{Event, NO_TOOL, Name, Outcome, ServerMetrics, TraceId};
 use serde::Serialize;
 
@@ -106,5 +107,5 @@ impl Failures {
 }
 
 fn redacted(text: &str) -> String {
-    mcpmon_metrics::redact(text).chars().take(MAX_TEXT_CHARS).collect()
+    redact(text).chars().take(MAX_TEXT_CHARS).collect()
 }

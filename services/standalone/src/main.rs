@@ -1,1 +1,44 @@
-fn main() {}
+//! The command `mcpmon`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use mcpmon_bootstrap::process::{self, Exit, OrExit as _};
+
+/// DevSkyy MCP Monitoring in one process.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the services without Redis, with demo traffic if wanted
+    Run(mcpmon::RunArgs),
+    /// The demo's MCP server, which `run --demo` starts as its child
+    #[command(hide = true)]
+    DemoServer(boutique_server::Args),
+}
+
+fn main() -> ExitCode {
+    process::run(|| {
+        let arguments = Arguments::try_parse().map_err(|error| {
+            // A closed terminal is no reason to fail differently.
+            let _ = error.print();
+            Exit::printed(if error.use_stderr() { process::USAGE } else { 0 })
+        })?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .or_failed_start()?;
+        match arguments.command {
+            Command::Run(args) => runtime.block_on(mcpmon::run(args)),
+            Command::DemoServer(args) => {
+                runtime.block_on(boutique_server::run(args)).or_failed_start()
+            }
+        }
+    })
+}

@@ -1,1 +1,72 @@
-fn main() {}
+//! `mcp-tap`: the steps from the command line to the exit.
+
+use std::io;
+use std::process::exit;
+
+use mcp_tap::app::{StartError, Tap};
+use mcp_tap::cli::{Settings, UsageError};
+use mcp_tap::stdio::End;
+use rustix::process::{Resource, Rlimit, setrlimit};
+use signal_hook::low_level::emulate_default_handler;
+use tracing_subscriber::EnvFilter;
+
+/// Bad usage, as in BSD's sysexits.
+const USAGE: i32 = 64;
+/// A failed start that is nobody's setting.
+const SOFTWARE: i32 = 70;
+
+fn main() {
+    let settings = Settings::read(std::env::args_os(), |key| std::env::var_os(key))
+        .unwrap_or_else(|error| refuse(&error));
+    start_log();
+    let tap = Tap::start(&settings).unwrap_or_else(|error| fail(error));
+    match tap.run() {
+        Ok(end) => leave(end),
+        Err(error) => fail(error.into()),
+    }
+}
+
+/// Standard output belongs to the protocol, so the log goes to standard error.
+fn start_log() {
+    let filter = EnvFilter::builder().with_default_directive(tracing::Level::WARN.into());
+    let filter = filter.with_env_var("MCP_TAP_LOG").from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+}
+
+fn refuse(error: &UsageError) -> ! {
+    match error {
+        UsageError::Arguments(error) => {
+            // Help goes to standard output and is no error; the client is not served yet.
+            _ = error.print();
+            exit(if error.use_stderr() { USAGE } else { 0 })
+        }
+        error => {
+            eprintln!("mcp-tap: {error}");
+            exit(USAGE)
+        }
+    }
+}
+
+fn fail(error: StartError) -> ! {
+    let code = match &error {
+        StartError::Settings(_) => USAGE,
+        StartError::Spawn(error) => error.exit_code().into(),
+        StartError::System(_) => SOFTWARE,
+    };
+    eprintln!("mcp-tap: {:#}", anyhow::Error::from(error));
+    exit(code)
+}
+
+/// Ends as the server ended, by the same signal if one ended it.
+fn leave(end: End) -> ! {
+    match end {
+        End::Exited(code) => exit(code),
+        End::Killed(signal) => {
+            // The server's core is the one to look at.
+            _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+            _ = emulate_default_handler(signal);
+            // Only a signal that is not known by name comes here.
+            exit(128 + signal)
+        }
+    }
+}

@@ -27,6 +27,5 @@ pub use name::Name;
 pub use outcome::{Ending, Outcome};
 pub use prices::Prices;
 pub use recorder::{Counter, Metrics, NO_TOOL, Options, ServerMetrics};
-pub use redact::redact;
 pub use snapshot::{ServerTotals, ToolTotals, Totals};
 pub use telemetry::{Emit, ScrapeError, TEXT_FORMAT};

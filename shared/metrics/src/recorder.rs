@@ -179,7 +179,10 @@ impl Metrics {
 
     /// A counter of the process itself, with its label values bound.
     pub fn counter(&self, family: catalogue::Family, values: &[&str]) -> Counter {
-        Counter(self.0.telemetry.counters(family).bind(values))
+        let counter = Counter(self.0.telemetry.counters(family).bind(values));
+        // A series without labels is exposed from its first addition on.
+        counter.add(0);
+        counter
     }
 
     /// A gauge of the process itself, read at each scrape: label values, and the value.

@@ -1,1 +1,4 @@
 //! Test support: metric matchers, real processes, hostile peers
+
+pub mod http_script;
+pub mod metric;

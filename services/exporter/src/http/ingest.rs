@@ -76,12 +76,8 @@ pub(super) async fn events(state: Shared, request: HttpRequest, payload: Payload
 
 async fn accept(state: &State, request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
     let headers = request.headers();
-    // The body of a refused request is not read, so its connection has to end.
-    let head = || {
-        state.tokens.check(Scope::Write, headers)?;
-        Ok((shape(headers)?, is_gzip(headers)?, key(headers)?))
-    };
-    let (shape, gzip, key) = head().map_err(Problem::closing)?;
+    state.tokens.check(Scope::Write, headers)?;
+    let (shape, gzip, key) = (shape(headers)?, is_gzip(headers)?, key(headers)?);
     let limits = state.limits;
     let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     let body_bytes = announced.unwrap_or(limits.body_bytes).min(limits.body_bytes);
@@ -113,7 +109,6 @@ fn busy() -> Problem {
     let detail = "too much is being received at once; try again later";
     Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
         .header(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))
-        .closing()
 }
 
 fn shape(headers: &HeaderMap) -> Result<Shape, Problem> {

@@ -1,0 +1,100 @@
+# The one front door: people and CI call these targets, and CI calls no other thing.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+# One cargo profile for running and testing: it compiles in a fraction of release's time, and what
+# one target built, the next one finds.
+PROFILE := --profile ci
+BINARIES = $(or $(CARGO_TARGET_DIR),target)/ci
+
+# In CI the lock file is law and a warning is an error.
+LOCKED := $(if $(CI),--locked)
+DENY_WARNINGS := $(if $(CI),-- -D warnings)
+NEXTEST_PROFILE := $(if $(CI),ci,default)
+
+WITH_DEPS := tests/tools/with-deps
+SERVICES := -p mcp-exporter -p mcp-tap -p mcpmon
+
+##@ Use
+
+.PHONY: run
+run: ## Start everything with demo traffic, e.g. make run ARGS="--for 20s"
+	@echo "Building mcpmon; the first time this takes a few minutes, for every dependency is compiled."
+	@cargo build $(PROFILE) $(LOCKED) -p mcpmon
+	@exec $(BINARIES)/mcpmon run --demo $(ARGS)
+
+.PHONY: build
+build: ## Compile the optimised programs into target/release
+	cargo build --release $(LOCKED) $(SERVICES)
+
+##@ Test
+
+STAGES := test-deps fmt clippy deny nextest doctests rustdoc generate-check e2e
+
+.PHONY: test
+test: ## Run every stage below and say what each took
+	@tests/tools/stages $(STAGES)
+
+.PHONY: test-deps
+test-deps: ## Install what the tests need and the machine lacks, into a cache outside the clone
+	@tests/tools/test-deps
+
+.PHONY: fmt
+fmt: ## Check the format
+	@cargo fmt --all --check || { echo "make format puts it right"; exit 1; }
+
+.PHONY: clippy
+clippy: ## Look for mistakes; warnings are errors when CI is set
+	cargo clippy $(PROFILE) $(LOCKED) --workspace --all-targets $(DENY_WARNINGS)
+
+.PHONY: deny
+deny: test-deps ## Check the dependencies' licences, duplicates and sources
+	@$(WITH_DEPS) cargo deny --workspace check bans licenses sources
+
+.PHONY: nextest
+nextest: test-deps ## Run the Rust tests, e.g. make nextest ARGS="-p mcp-tap"
+	@$(WITH_DEPS) cargo nextest run --profile $(NEXTEST_PROFILE) --cargo-profile ci $(LOCKED) $(or $(ARGS),--workspace)
+
+.PHONY: doctests
+doctests: ## Run the examples in the documentation
+	cargo test $(PROFILE) $(LOCKED) --quiet --workspace --doc
+
+.PHONY: rustdoc
+rustdoc: ## Build the documentation; a warning is an error
+	RUSTDOCFLAGS="-D warnings" cargo doc $(PROFILE) $(LOCKED) --workspace --no-deps
+
+.PHONY: generate-check
+generate-check: ## Check that the generated files are up to date
+	cargo run $(PROFILE) $(LOCKED) --quiet -p xtask -- check
+
+.PHONY: e2e
+e2e: test-deps ## Drive third-party clients and servers through the product, e.g. make e2e ARGS="-k git"
+	cargo build $(PROFILE) $(LOCKED) $(SERVICES)
+	@MCPMON_BINARIES="$(abspath $(BINARIES))" $(WITH_DEPS) tests/e2e/run $(ARGS)
+
+##@ Develop
+
+.PHONY: format
+format: ## Format the code
+	cargo fmt --all
+
+.PHONY: lint
+lint: fmt clippy deny ## The quick checks: fmt, clippy and deny
+
+.PHONY: generate
+generate: ## Write the generated files anew
+	cargo run $(PROFILE) -p xtask -- generate
+
+.PHONY: bench
+bench: ## Run the benchmarks, each interleaved with its baseline
+	cargo build --release $(LOCKED) $(SERVICES)
+	cargo run --release $(LOCKED) -p mcpmon-bench -- $(ARGS)
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

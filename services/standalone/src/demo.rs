@@ -1,0 +1,59 @@
+//! Demo traffic: the boutique as a child process, and clients that use it.
+//!
+//! [`Child`] starts `examples/boutique-server`; [`drive`] is a handful of real MCP clients over
+//! Streamable HTTP, in both eras of the protocol. What they ask for is made up; that they ask,
+//! and what the server answers and reports, is not.
+
+mod child;
+mod mix;
+mod session;
+mod totals;
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use child::{Child, ChildError, demo_server};
+pub use totals::{Counts, Totals};
+
+use mix::Mix;
+use session::{Era, Plan};
+
+/// What the traffic goes to and looks like.
+#[derive(Debug, Clone)]
+pub struct Traffic {
+    /// The server's MCP endpoint.
+    pub url: Arc<str>,
+    /// The same seed makes the same calls.
+    pub seed: u64,
+    /// Stretches every pause; 0.1 is ten times as busy.
+    pub pace: f64,
+}
+
+/// Uses the server until `shutdown` is done; calls that are under way then are cancelled.
+///
+/// A server that goes away is waited for, with back-off.
+pub async fn drive(traffic: Traffic, totals: Arc<Totals>, shutdown: impl Future<Output = ()>) {
+    let stop = CancellationToken::new();
+    let mut sessions = JoinSet::new();
+    let plans = [
+        Plan { name: "shop", era: Era::Legacy, workers: 3, mix: Mix::shop },
+        Plan { name: "app", era: Era::Auto, workers: 3, mix: Mix::shop },
+        Plan { name: "studio", era: Era::Auto, workers: 3, mix: Mix::studio },
+        Plan { name: "office", era: Era::Legacy, workers: 2, mix: Mix::studio },
+        Plan { name: "stranger", era: Era::Auto, workers: 1, mix: Mix::strange },
+    ];
+    for plan in plans {
+        sessions.spawn(session::keep(plan, traffic.clone(), Arc::clone(&totals), stop.clone()));
+    }
+    sessions.spawn(session::knock(traffic, Arc::clone(&totals), stop.clone()));
+
+    shutdown.await;
+    stop.cancel();
+    while let Some(ended) = sessions.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a demo session panicked");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What a person sees in the terminal: where everything is, and a live line of totals.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use mcp_exporter::{Counted, Overview};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+/// On a terminal the line is rewritten; into a file or a pipe a new one is enough now and then.
+const LIVE: Duration = Duration::from_secs(1);
+const LOGGED: Duration = Duration::from_secs(5);
+
+/// Where the parts answer.
+#[derive(Debug)]
+pub(crate) struct Urls {
+    pub(crate) exporter: String,
+    pub(crate) demo: Option<String>,
+}
+
+/// Standard output while the services run.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    started: Instant,
+    is_terminal: bool,
+}
+
+impl Screen {
+    /// Says where everything is.
+    pub(crate) fn open(urls: &Urls) -> Self {
+        let Urls { exporter, demo } = urls;
+        let mut text = format!(
+            "DevSkyy MCP Monitoring\n\n  \
+             Status page   {exporter}/\n  \
+             Metrics       {exporter}/metrics\n  \
+             JSON          {exporter}/api/v1/summary\n"
+        );
+        if let Some(demo) = demo {
+            text += &format!("  Demo server   {demo}   (its work is simulated)\n");
+        }
+        text += &format!(
+            "\nWatch a server of yours: mcp-tap --exporter {exporter} -- uvx mcp-server-git\n\
+             Ctrl-C stops.\n\n"
+        );
+        say(&text);
+        Self { started: Instant::now(), is_terminal: io::stdout().is_terminal() }
+    }
+
+    /// Shows the totals until it is dropped.
+    pub(crate) async fn follow(&self, overview: &Overview) {
+        let mut ticks = interval(if self.is_terminal { LIVE } else { LOGGED });
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.show(overview).await;
+        }
+    }
+
+    /// Shows the totals a last time.
+    pub(crate) async fn close(self, overview: &Overview) {
+        self.show(overview).await;
+        if self.is_terminal {
+            say("\n");
+        }
+    }
+
+    async fn show(&self, overview: &Overview) {
+        let line = match overview.read().await {
+            Ok(counted) => line(self.started.elapsed(), counted),
+            Err(error) => format!("no totals: {error}"),
+        };
+        // Carriage return, and what was there before is erased.
+        if self.is_terminal { say(&format!("\r\x1b[K{line}")) } else { say(&format!("{line}\n")) }
+    }
+}
+
+fn line(age: Duration, counted: Counted) -> String {
+    let Counted { calls, errors, tokens, cost_usd } = counted;
+    let seconds = age.as_secs();
+    let ratio = if calls == 0 { 0.0 } else { errors as f64 * 100.0 / calls as f64 };
+    format!(
+        "{:02}:{:02}  {calls} calls  {errors} errors ({ratio:.1} %)  {tokens} tokens  ${cost_usd:.4}",
+        seconds / 60,
+        seconds % 60,
+    )
+}
+
+/// A closed standard output does not stop the services.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_says_what_was_counted() {
+        let counted = Counted { calls: 412, errors: 31, tokens: 58_211, cost_usd: 0.42 };
+        assert_eq!(
+            line(Duration::from_secs(72), counted),
+            "01:12  412 calls  31 errors (7.5 %)  58211 tokens  $0.4200"
+        );
+        let nothing = Counted { calls: 0, errors: 0, tokens: 0, cost_usd: 0.0 };
+        assert_eq!(
+            line(Duration::ZERO, nothing),
+            "00:00  0 calls  0 errors (0.0 %)  0 tokens  $0.0000"
+        );
+    }
+}

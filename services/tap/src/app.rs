@@ -1,0 +1,97 @@
+//! The composition root: client, monitor, server, observer, and the order in which they end.
+
+use std::io;
+use std::process::Child;
+use std::sync::Arc;
+
+use mcpmon_metrics::label::{Observer as ObserverKind, Transport};
+use mcpmon_sdk::{Monitor, SdkError};
+
+use crate::cli::{Settings, Token};
+use crate::clock::Clock;
+use crate::farewell;
+use crate::observer::{ConnectionId, Observer};
+use crate::queue::{LIMIT, Queue};
+use crate::stdio::{self, Client, End, SpawnError};
+use crate::worker::{self, Report};
+
+/// The one connection of a stdio server.
+const STDIO: ConnectionId = ConnectionId(0);
+
+/// A tap whose server runs.
+#[derive(Debug)]
+pub struct Tap {
+    client: Client,
+    child: Child,
+    monitor: Monitor,
+    exporter: String,
+    clock: Clock,
+}
+
+/// Why a tap did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Settings(#[from] SdkError),
+    /// The server did not start.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// The system refused something.
+    #[error("the tap cannot start")]
+    System(#[from] io::Error),
+}
+
+impl Tap {
+    /// Starts the server. The exporter need not be there, now or ever.
+    ///
+    /// # Errors
+    /// When a setting is wrong or the server cannot be started.
+    pub fn start(settings: &Settings) -> Result<Self, StartError> {
+        let client = Client::take()?;
+        let builder = Monitor::builder(&settings.server)
+            .observer(ObserverKind::Tap)
+            .exporter(&settings.exporter);
+        let builder = match &settings.token {
+            Token::None => builder,
+            Token::Given(token) => builder.token(token.clone()),
+            Token::File(file) => builder.token_file(file),
+        };
+        let monitor = builder.build()?;
+        let child = stdio::spawn(&settings.program, &settings.arguments)?;
+        let exporter = settings.exporter.clone();
+        Ok(Self { client, child, monitor, exporter, clock: Clock::start() })
+    }
+
+    /// Passes bytes until the server ends, then delivers what was observed.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn run(self) -> io::Result<End> {
+        let Self { client, child, monitor, exporter, clock } = self;
+        monitor.set_connections(Transport::Stdio, 1);
+        let queue = Arc::new(Queue::new(LIMIT));
+        let mut observer = Observer::new(monitor.clone());
+        observer.open(STDIO, Transport::Stdio);
+        let worker = worker::spawn(observer, STDIO, queue.clone(), clock)?;
+
+        let end = stdio::run(client, child, &queue, clock)?;
+
+        queue.finish();
+        match worker.join() {
+            Ok(report) => tell(&report),
+            Err(_) => tracing::error!("the observer stopped; later calls were not counted"),
+        }
+        monitor.set_connections(Transport::Stdio, 0);
+        farewell::flush(monitor, exporter);
+        Ok(end)
+    }
+}
+
+fn tell(report: &Report) {
+    if report.panics > 0 || report.dropped.chunks > 0 {
+        tracing::warn!(?report, "some traffic passed unobserved");
+    } else {
+        tracing::debug!(?report);
+    }
+}

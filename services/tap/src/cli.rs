@@ -1,0 +1,169 @@
+//! The command line and the environment, parsed once.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Parser;
+use mcpmon_sdk::SecretString;
+
+use crate::server_name::server_name;
+
+/// The exporter of an installation that nobody configured.
+const DEFAULT_EXPORTER: &str = "http://127.0.0.1:9090";
+
+/// Stands in front of an MCP server, passes every byte unchanged, and reports the calls to an
+/// exporter.
+#[derive(Debug, Parser)]
+#[command(name = "mcp-tap", version)]
+struct Arguments {
+    /// The name under which the server is reported [default: from the command]
+    #[arg(long, value_name = "NAME")]
+    server: Option<String>,
+
+    /// The exporter's base address [env: MCP_EXPORTER_URL] [default: http://127.0.0.1:9090]
+    #[arg(long, value_name = "URL")]
+    exporter: Option<String>,
+
+    /// A file with the exporter's write token [env: MCP_EXPORTER_TOKEN_FILE]; the token itself
+    /// may be in MCP_EXPORTER_TOKEN
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    /// The server's command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// What the tap was asked to do.
+#[derive(Debug)]
+pub struct Settings {
+    /// The server's name.
+    pub server: String,
+    /// The exporter's base address.
+    pub exporter: String,
+    /// How the tap shows that it may write there.
+    pub token: Token,
+    /// The program to run.
+    pub program: OsString,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+}
+
+/// Where the exporter's token comes from.
+#[derive(Debug)]
+pub enum Token {
+    /// Nowhere: the exporter asks for none.
+    None,
+    /// From the environment.
+    Given(SecretString),
+    /// From a file.
+    File(PathBuf),
+}
+
+/// Why the settings could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// The command line is wrong, or asked for help.
+    #[error(transparent)]
+    Arguments(#[from] clap::Error),
+    /// Both ways to give a token were used.
+    #[error("MCP_EXPORTER_TOKEN and MCP_EXPORTER_TOKEN_FILE are both set; expected one of them")]
+    TwoTokens,
+    /// There is no program to run.
+    #[error("the command is empty; expected the server's program after `--`")]
+    NoCommand,
+    /// The command has no word that could name the server.
+    #[error("the command names no server; expected --server NAME")]
+    NoName,
+}
+
+impl Settings {
+    /// Reads `arguments` (the program's own name first) over the environment that `env` gives.
+    /// A variable that is empty counts as not set: clients' configurations hold such.
+    ///
+    /// # Errors
+    /// What is wrong with them, with what would be right.
+    pub fn read(
+        arguments: impl IntoIterator<Item = OsString>,
+        env: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, UsageError> {
+        let env = |key| env(key).filter(|value| !value.is_empty());
+        let given = Arguments::try_parse_from(arguments)?;
+        let text = |key| env(key).map(|value| value.to_string_lossy().into_owned());
+        let (token, file) = (text("MCP_EXPORTER_TOKEN"), env("MCP_EXPORTER_TOKEN_FILE"));
+        let token = match (given.token_file, token, file) {
+            (Some(file), ..) => Token::File(file),
+            (None, Some(_), Some(_)) => return Err(UsageError::TwoTokens),
+            (None, Some(token), None) => Token::Given(token.into()),
+            (None, None, Some(file)) => Token::File(file.into()),
+            (None, None, None) => Token::None,
+        };
+        let named = given.server.or_else(|| server_name(&given.command));
+        let mut command = given.command.into_iter();
+        let program = command.next().filter(|program| !program.is_empty());
+        let program = program.ok_or(UsageError::NoCommand)?;
+        Ok(Self {
+            server: named.ok_or(UsageError::NoName)?,
+            exporter: given
+                .exporter
+                .or_else(|| text("MCP_EXPORTER_URL"))
+                .unwrap_or_else(|| DEFAULT_EXPORTER.to_owned()),
+            token,
+            program,
+            arguments: command.collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: &[&str], env: &[(&str, &str)]) -> Result<Settings, UsageError> {
+        let words = ["mcp-tap"].iter().chain(words).map(OsString::from);
+        Settings::read(words, |key| {
+            env.iter().find(|(known, _)| *known == key).map(|(_, value)| value.into())
+        })
+    }
+
+    #[test]
+    fn everything_has_a_default_but_the_command() {
+        let settings = read(&["--", "uvx", "mcp-server-git", "--repository", "."], &[]).unwrap();
+        assert_eq!(settings.server, "mcp-server-git");
+        assert_eq!(settings.exporter, DEFAULT_EXPORTER);
+        assert!(matches!(settings.token, Token::None));
+        assert_eq!(settings.program, "uvx");
+        assert_eq!(settings.arguments, ["mcp-server-git", "--repository", "."]);
+    }
+
+    #[test]
+    fn flags_stand_over_the_environment() {
+        let env = [
+            ("MCP_EXPORTER_URL", "http://env:1"),
+            ("MCP_EXPORTER_TOKEN", "secret"),
+            ("MCP_EXPORTER_TOKEN_FILE", ""),
+        ];
+        let settings = read(&["--", "cat"], &env).unwrap();
+        assert_eq!(settings.exporter, "http://env:1");
+        assert!(matches!(settings.token, Token::Given(_)));
+        assert!(!format!("{settings:?}").contains("secret"));
+
+        let flags =
+            ["--server", "s", "--exporter", "http://flag:2", "--token-file", "/t", "--", "cat"];
+        let settings = read(&flags, &env).unwrap();
+        assert_eq!((settings.server.as_str(), settings.exporter.as_str()), ("s", "http://flag:2"));
+        assert!(matches!(settings.token, Token::File(file) if file.as_os_str() == "/t"));
+    }
+
+    #[test]
+    fn wrong_usage_is_told() {
+        let message = |words: &[&str], env: &[_]| read(words, env).unwrap_err().to_string();
+        assert!(message(&[], &[]).contains("<COMMAND>"));
+        assert!(message(&["cat"], &[]).contains("--"));
+        assert!(message(&["--nope", "--", "cat"], &[]).contains("--nope"));
+        assert!(message(&["--", ""], &[]).contains("after `--`"));
+        assert!(message(&["--", "./my server"], &[]).contains("--server NAME"));
+        let both = [("MCP_EXPORTER_TOKEN", "a"), ("MCP_EXPORTER_TOKEN_FILE", "b")];
+        assert!(message(&["--", "cat"], &both).contains("both set"));
+    }
+}

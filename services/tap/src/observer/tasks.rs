@@ -1,0 +1,73 @@
+//! Tasks: calls whose reply only said that they were accepted.
+//!
+//! Two forms: since 2026-07-28 `tasks/get` brings the result with the final status; in 2025-11-25
+//! it brings the status alone, and `tasks/result` the result. Whichever comes first ends the call.
+
+use std::time::Duration;
+
+use mcpmon_metrics::Ending;
+
+use super::Observer;
+use super::json::{is_true, members, text};
+use super::message::first_text;
+use crate::sink::EventSink;
+
+impl<S: EventSink> Observer<S> {
+    /// A task reported its status; when that is final, the call that began it is over.
+    pub(super) fn task_status(
+        &mut self,
+        task: Option<u64>,
+        at: Duration,
+        report: &str,
+        bytes: u64,
+    ) {
+        let [task_id, status, result, error] =
+            members(report, ["taskId", "status", "result", "error"]).unwrap_or_default();
+        let task = text(task_id).map(|task| self.hasher.hash(&*task)).or(task);
+        match text(status).as_deref() {
+            Some("completed") => {
+                // Since 2026-07-28 the result comes with the status; before, with tasks/result.
+                let [is_error, content] = result
+                    .and_then(|result| members(result.get(), ["isError", "content"]))
+                    .unwrap_or_default();
+                let ending = Ending::Result { is_error: is_true(is_error) };
+                let said = if is_true(is_error) { first_text(content) } else { None };
+                let bytes = if result.is_some() { bytes } else { 0 };
+                self.task_done(task, at, ending, said.as_deref(), bytes);
+            }
+            Some("failed") => {
+                let [code, message] = error
+                    .and_then(|error| members(error.get(), ["code", "message"]))
+                    .unwrap_or_default();
+                let message = text(message).unwrap_or_default();
+                let ending = match code.and_then(|code| code.get().parse().ok()) {
+                    Some(code) => Ending::RpcError { code, message: &message },
+                    None => Ending::Result { is_error: true },
+                };
+                self.task_done(task, at, ending, Some(&message), 0);
+            }
+            Some("cancelled") => self.task_done(task, at, Ending::Cancelled, None, 0),
+            _ => {
+                if let Some(task) = task {
+                    self.tasks.touch(&task, at);
+                }
+            }
+        }
+    }
+
+    pub(super) fn task_done(
+        &mut self,
+        task: Option<u64>,
+        at: Duration,
+        ending: Ending<'_>,
+        said: Option<&str>,
+        bytes: u64,
+    ) {
+        if let Some(mut call) = task.and_then(|task| self.tasks.remove(&task)) {
+            self.stop(&call);
+            // The reply that accepted the task is not the result.
+            call.response_bytes = bytes;
+            self.end(call, at, ending, said);
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The bounded queue from the data path to the observer.
+//!
+//! A pump copies each chunk here *before* it writes it on: so a request is always queued before
+//! its reply can exist, and the queue's order is the order of cause and effect. Waking the
+//! observer is a system call, so it happens *after* the write. The copy goes into one growing
+//! buffer that the observer swaps for an empty one; a message costs no allocation, and under
+//! load the observer wakes once in 20 ms and not once a message. When the queue is full the
+//! chunk is dropped and counted, and the next one is preceded by a gap.
+
+use std::fmt;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::observer::Direction;
+
+/// How many bytes wait for the observer before chunks are dropped.
+pub const LIMIT: usize = 16 * 1024 * 1024;
+
+/// How long the observer lets chunks gather after it was woken.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// What a record costs beside its bytes, so that many tiny chunks are bounded too.
+const RECORD_COST: usize = size_of::<Record>();
+
+/// A batch that keeps more than this is replaced by a fresh one.
+const KEPT_CAPACITY: usize = 256 * 1024;
+
+/// One step of one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    /// Which way the bytes went.
+    pub direction: Direction,
+    /// When they were read.
+    pub at: Duration,
+    /// What happened.
+    pub kind: Kind,
+}
+
+/// What a record says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The next so many bytes of the batch.
+    Bytes(usize),
+    /// Bytes passed that were not copied.
+    Gap,
+    /// The direction ended.
+    Closed,
+}
+
+/// Records and their bytes, in order.
+#[derive(Default)]
+pub struct Batch {
+    records: Vec<Record>,
+    bytes: Vec<u8>,
+}
+
+/// Copies that were not made because the observer was behind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// The number of chunks.
+    pub chunks: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// The queue. Pumps push, one observer takes.
+#[derive(Debug)]
+pub struct Queue {
+    limit: usize,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    batch: Batch,
+    gap: [bool; 2],
+    dropped: Dropped,
+    asleep: bool,
+    finished: bool,
+}
+
+/// Whether the observer must be woken once the bytes are written.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wake(bool);
+
+impl Batch {
+    /// The records, each with its bytes (none but for [`Kind::Bytes`]).
+    pub fn iter(&self) -> impl Iterator<Item = (Record, &[u8])> {
+        let mut rest = self.bytes.as_slice();
+        self.records.iter().map(move |record| {
+            let Kind::Bytes(length) = record.kind else { return (*record, &[][..]) };
+            let (bytes, after) = rest.split_at(length);
+            rest = after;
+            (*record, bytes)
+        })
+    }
+
+    fn cost(&self) -> usize {
+        self.bytes.len() + self.records.len() * RECORD_COST
+    }
+
+    fn clear(&mut self) {
+        if self.bytes.capacity() > KEPT_CAPACITY {
+            *self = Self::default();
+        }
+        self.bytes.clear();
+        self.records.clear();
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Batch({} records, {} bytes)", self.records.len(), self.bytes.len())
+    }
+}
+
+impl State {
+    fn is_urgent(&self, limit: usize) -> bool {
+        self.finished || self.batch.cost() > limit / 2
+    }
+}
+
+impl Queue {
+    /// A queue that holds at most `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, state: Mutex::default(), wake: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No step under the lock can leave the state half done, so a poisoned lock is usable.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Copies a chunk, or counts it as dropped when the queue is full. Never waits for space.
+    pub fn push(&self, direction: Direction, at: Duration, bytes: &[u8]) -> Wake {
+        let mut state = self.lock();
+        let was_urgent = state.is_urgent(self.limit);
+        if state.batch.cost() + bytes.len() + 2 * RECORD_COST > self.limit {
+            state.gap[direction as usize] = true;
+            state.dropped.chunks += 1;
+            state.dropped.bytes += bytes.len() as u64;
+        } else {
+            if std::mem::take(&mut state.gap[direction as usize]) {
+                state.batch.records.push(Record { direction, at, kind: Kind::Gap });
+            }
+            state.batch.bytes.extend_from_slice(bytes);
+            state.batch.records.push(Record { direction, at, kind: Kind::Bytes(bytes.len()) });
+        }
+        Wake(state.asleep || (!was_urgent && state.is_urgent(self.limit)))
+    }
+
+    /// Says that a direction ended. Always finds room.
+    pub fn close(&self, direction: Direction, at: Duration) {
+        let mut state = self.lock();
+        if std::mem::take(&mut state.gap[direction as usize]) {
+            state.batch.records.push(Record { direction, at, kind: Kind::Gap });
+        }
+        state.batch.records.push(Record { direction, at, kind: Kind::Closed });
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Wakes the observer, if `push` found it asleep or the queue filling.
+    pub fn wake(&self, wake: Wake) {
+        if wake.0 {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Lets [`Queue::take`] return what is left and then `None`.
+    pub fn finish(&self) {
+        self.lock().finished = true;
+        self.wake.notify_one();
+    }
+
+    /// What was dropped so far.
+    pub fn dropped(&self) -> Dropped {
+        self.lock().dropped
+    }
+
+    /// Swaps `done` for the next batch and waits for one: at most `patience` when there is any,
+    /// else for ever. The batch may be empty; `None` means that no more will come.
+    pub fn take(&self, mut done: Batch, patience: Option<Duration>) -> Option<Batch> {
+        done.clear();
+        let idle = |state: &mut State| state.batch.records.is_empty() && !state.finished;
+        let mut state = self.lock();
+        if idle(&mut state) {
+            state.asleep = true;
+            state = match patience {
+                None => self.wake.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner),
+                Some(patience) => {
+                    let woken = self.wake.wait_timeout_while(state, patience, idle);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+            state.asleep = false;
+        }
+        if !state.batch.records.is_empty() {
+            let gather = |state: &mut State| !state.is_urgent(self.limit);
+            let gathered = self.wake.wait_timeout_while(state, LINGER, gather);
+            state = gathered.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if state.finished && state.batch.records.is_empty() {
+            return None;
+        }
+        Some(std::mem::replace(&mut state.batch, done))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Duration = Duration::from_secs(1);
+
+    fn kinds(batch: &Batch) -> Vec<(Kind, Vec<u8>)> {
+        batch.iter().map(|(record, bytes)| (record.kind, bytes.to_vec())).collect()
+    }
+
+    #[test]
+    fn chunks_come_out_in_order_with_their_bytes() {
+        let queue = Queue::new(LIMIT);
+        let _ = queue.push(Direction::ToServer, AT, b"ask");
+        let _ = queue.push(Direction::ToClient, AT, b"tell");
+        queue.close(Direction::ToServer, AT);
+        let batch = queue.take(Batch::default(), None).unwrap();
+        assert_eq!(
+            kinds(&batch),
+            [
+                (Kind::Bytes(3), b"ask".to_vec()),
+                (Kind::Bytes(4), b"tell".to_vec()),
+                (Kind::Closed, vec![]),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_full_queue_drops_counts_and_marks_the_gap() {
+        let queue = Queue::new(4096);
+        let _ = queue.push(Direction::ToServer, AT, &[0; 3000]);
+        let _ = queue.push(Direction::ToServer, AT, &[1; 3000]);
+        let _ = queue.push(Direction::ToClient, AT, b"fits");
+        assert_eq!(queue.dropped(), Dropped { chunks: 1, bytes: 3000 });
+        let first = queue.take(Batch::default(), None).unwrap();
+        assert_eq!(first.iter().count(), 2);
+
+        let _ = queue.push(Direction::ToServer, AT, b"later");
+        let second = queue.take(first, None).unwrap();
+        assert_eq!(kinds(&second), [(Kind::Gap, vec![]), (Kind::Bytes(5), b"later".to_vec())]);
+    }
+
+    #[test]
+    fn a_closed_direction_finds_room_in_a_full_queue() {
+        let queue = Queue::new(64);
+        let _ = queue.push(Direction::ToClient, AT, &[0; 100]);
+        queue.close(Direction::ToClient, AT);
+        let batch = queue.take(Batch::default(), None).unwrap();
+        assert_eq!(kinds(&batch), [(Kind::Gap, vec![]), (Kind::Closed, vec![])]);
+    }
+
+    #[test]
+    fn tiny_chunks_are_bounded_by_their_records() {
+        let queue = Queue::new(4096);
+        for _ in 0..10_000 {
+            let _ = queue.push(Direction::ToServer, AT, b"x");
+        }
+        assert!(queue.take(Batch::default(), None).unwrap().cost() <= 4096);
+    }
+
+    #[test]
+    fn a_finished_queue_gives_what_is_left_and_then_none() {
+        let queue = Queue::new(LIMIT);
+        let _ = queue.push(Direction::ToServer, AT, b"last");
+        queue.finish();
+        let batch = queue.take(Batch::default(), None).unwrap();
+        assert_eq!(batch.iter().count(), 1);
+        assert!(queue.take(batch, None).is_none());
+    }
+
+    #[test]
+    fn patience_ends_with_an_empty_batch() {
+        let queue = Queue::new(LIMIT);
+        let batch = queue.take(Batch::default(), Some(Duration::from_millis(1))).unwrap();
+        assert_eq!(batch.iter().count(), 0);
+    }
+
+    #[test]
+    fn only_a_sleeping_observer_needs_a_wake() {
+        let queue = Queue::new(LIMIT);
+        assert_eq!(queue.push(Direction::ToServer, AT, b"x"), Wake(false));
+    }
+}

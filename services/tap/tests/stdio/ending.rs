@@ -1,0 +1,90 @@
+//! Exit codes and signals pass, in both directions, and nothing is left behind.
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use tokio::time::Instant;
+
+use super::*;
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+fn the_exit_code_is_the_servers() {
+    for expected in [0, 1, 7, 255] {
+        let output = run(tap(&nobody(), &format!("exit {expected}")));
+        assert_eq!(output.status.code(), Some(expected));
+    }
+}
+
+#[test]
+fn a_server_that_a_signal_ended_ends_the_tap_with_the_same() {
+    for (name, number) in [("TERM", 15), ("KILL", 9), ("SEGV", 11), ("HUP", 1)] {
+        let output = run(tap(&nobody(), &format!("kill -{name} $$")));
+        assert_eq!(output.status.signal(), Some(number), "{name}");
+    }
+}
+
+#[test]
+fn signals_are_passed_on_and_the_server_decides() {
+    for (name, sent) in [("TERM", Signal::TERM), ("INT", Signal::INT), ("HUP", Signal::HUP)] {
+        let script = format!("trap 'exit 42' {name}; echo ready; while read x; do :; done; exit 1");
+        let (child, stdin) = ready(tap(&nobody(), &script));
+        signal(&child, sent);
+        assert_eq!(child.wait_with_output().unwrap().status.code(), Some(42), "{name}");
+        drop(stdin);
+    }
+}
+
+#[test]
+fn a_signal_that_the_server_ignores_ends_nothing() {
+    let (mut child, mut stdin) = ready(tap(&nobody(), "trap '' TERM; echo ready; exec cat"));
+    signal(&child, Signal::TERM);
+    stdin.write_all(b"still here\n").unwrap();
+    assert_eq!(line(child.stdout.as_mut().unwrap()), "still here");
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_terminated_tap_leaves_no_server_behind() {
+    let mut child = tap(&nobody(), "echo $$; exec cat").spawn().unwrap();
+    let server: i32 = line(child.stdout.as_mut().unwrap()).parse().unwrap();
+    signal(&child, Signal::TERM);
+    assert_eq!(child.wait().unwrap().signal(), Some(15));
+    assert!(test_kill_process(Pid::from_raw(server).unwrap()).is_err(), "the server is gone");
+}
+
+#[test]
+fn somebody_else_who_holds_the_output_open_does_not_hold_the_exit() {
+    let script = "sleep 30 2>/dev/null & echo $!; exit 4";
+    let mut child = tap(&nobody(), script).spawn().unwrap();
+    let sleeper: i32 = line(child.stdout.as_mut().unwrap()).parse().unwrap();
+    let since = Instant::now();
+    assert_eq!(child.wait().unwrap().code(), Some(4));
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
+    kill_process(Pid::from_raw(sleeper).unwrap(), Signal::KILL).unwrap();
+}
+
+#[test]
+fn an_exporter_that_is_away_does_not_hold_the_exit() {
+    let since = Instant::now();
+    let mut command = tap(&nobody(), "exit 6");
+    command.stderr(Stdio::inherit());
+    assert_eq!(run(command).status.code(), Some(6));
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+}
+
+#[test]
+fn an_exporter_that_hangs_holds_the_exit_for_two_seconds_at_most() {
+    let gate = mcpmon_testkit::http_script::Gate::default();
+    let held = gate.clone();
+    let exporter = HttpScript::start(move |_| Answer::status(202, "{}").after(&held));
+    let since = Instant::now();
+    assert_eq!(run(tap(&exporter.url(), "exit 6")).status.code(), Some(6));
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    gate.open();
+}

@@ -1,0 +1,89 @@
+//! What the exporter is told, from a real process's conversation to the posted events.
+
+use mcpmon_testkit::http_script::Request;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Answers each request in turn with what its line deserves.
+const SERVER: &str = r#"
+read -r _; printf '%s\n' '{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25","serverInfo":{"name":"shell","version":"1"}}}'
+read -r _; printf '%s\n' '{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"echo","inputSchema":{}}]}}'
+read -r _; printf '%s\n' '{"jsonrpc":"2.0","id":2,"result":{"content":[]}}'
+read -r _; printf '%s\n' '{"jsonrpc":"2.0","id":3,"result":{"content":[],"isError":true}}'
+read -r _; exit 9
+"#;
+
+const CLIENT: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}}
+{"jsonrpc":"2.0","id":1,"method":"tools/list"}
+{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"echo"}}
+{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"echo"}}
+{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"echo"}}
+"#;
+
+fn posted(requests: &[Request]) -> Vec<Value> {
+    let body = |request: &Request| serde_json::from_slice::<Value>(&request.body).unwrap();
+    let events = |batch: Value| batch["events"].as_array().unwrap().clone();
+    requests.iter().map(body).flat_map(events).collect()
+}
+
+#[test]
+fn a_conversation_becomes_its_events() {
+    let exporter = HttpScript::start(|_| Answer::status(202, r#"{"accepted":1,"rejected":[]}"#));
+    let mut child = tap(&exporter.url(), SERVER).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(CLIENT.as_bytes()).unwrap();
+    // The input stays open: it is the server that goes away, with a call open.
+    assert_eq!(child.wait().unwrap().code(), Some(9));
+    drop(stdin);
+
+    let requests = exporter.requests();
+    let batch: Value = serde_json::from_slice(&requests[0].body).unwrap();
+    assert_eq!((&batch["server"], &batch["observer"]), (&json!("test"), &json!("tap")));
+
+    let events = posted(&requests);
+    let of = |kind: &str| events.iter().filter(|e| e["type"] == kind).collect::<Vec<_>>();
+    let calls: Vec<_> = of("tool_call")
+        .iter()
+        .map(|call| (call["status"].clone(), call["reason"].clone(), call["request_bytes"].clone()))
+        .collect();
+    let bytes = json!(71);
+    assert_eq!(
+        calls,
+        [
+            (json!("success"), Value::Null, bytes.clone()),
+            (json!("error"), json!("is_error"), bytes.clone()),
+            (json!("error"), json!("eof"), bytes),
+        ]
+    );
+    assert_eq!(of("tool_call")[0]["response_bytes"], 48);
+    let methods: Vec<_> = of("operation").iter().map(|o| o["method"].clone()).collect();
+    assert_eq!(methods, ["initialize", "tools/list"]);
+    assert_eq!(of("tools_listed")[0]["tools"], json!(["echo"]));
+    assert!(of("server_started").iter().any(|started| started["name"] == "shell"));
+    let connections: Vec<_> = of("connections").iter().map(|c| c["value"].clone()).collect();
+    // The heartbeat beside the queue may read the end before the beginning was sent.
+    assert!(connections.contains(&json!(1)), "{connections:?}");
+    assert_eq!(connections.last(), Some(&json!(0)));
+
+    let position = |kind: &str| events.iter().position(|e| e["type"] == kind).unwrap();
+    assert!(position("tools_listed") < position("tool_call"), "names are known before calls");
+}
+
+#[test]
+fn the_token_goes_with_every_batch() {
+    let exporter = HttpScript::start(|_| Answer::status(202, r#"{"accepted":1,"rejected":[]}"#));
+    let mut command = tap(&exporter.url(), "true");
+    command.env("MCP_EXPORTER_TOKEN", "s3cr3t");
+    assert!(run(command).status.success());
+    let requests = exporter.requests();
+    assert!(!requests.is_empty());
+    assert!(requests.iter().all(|r| r.header("authorization") == Some("Bearer s3cr3t")));
+}
+
+#[test]
+fn calls_pass_while_the_exporter_is_away() {
+    let replies = "read -r x; echo one; read -r x; echo two";
+    let output = converse(tap(&nobody(), replies), CLIENT.into());
+    assert_eq!(text(&output.stdout), "one\ntwo\n");
+}

@@ -1,0 +1,16 @@
+//! What all HTTP endpoints share: who may ask ([`auth`], [`host`]), where we listen ([`listen`]),
+//! how a body is read ([`body`]), how a fault is told ([`problem`]), whether we are ready
+//! ([`readiness`]).
+
+pub mod auth;
+pub mod body;
+pub mod host;
+pub mod listen;
+pub mod problem;
+pub mod readiness;
+
+pub use auth::{Scope, Tokens};
+pub use host::AllowedHosts;
+pub use listen::Listen;
+pub use problem::Problem;
+pub use readiness::Readiness;

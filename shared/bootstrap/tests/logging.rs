@@ -1,0 +1,31 @@
+//! Logging is started once, with a filter that was checked.
+
+use mcpmon_bootstrap::logging::{Logging, StartedTwice};
+use mcpmon_bootstrap::{Settings, Sources};
+
+#[test]
+fn logging_starts_once() {
+    let sources = Sources::default().flag("--log", "log.format", Some("json"));
+    let mut settings = Settings::load(sources).unwrap();
+    let (first, second) =
+        (Logging::from_settings(&mut settings), Logging::from_settings(&mut settings));
+    settings.finish().unwrap();
+    assert_eq!(first.start(), Ok(()));
+    assert_eq!(second.start(), Err(StartedTwice));
+}
+
+#[test]
+fn a_bad_format_and_a_bad_filter_are_told_together() {
+    let sources = Sources {
+        environment: [("RUST_LOG".to_owned(), "a=b=c".to_owned())].into(),
+        ..Sources::default()
+    };
+    let sources = sources.alias("RUST_LOG", "log.filter").flag("--log", "log.format", Some("xml"));
+    let mut settings = Settings::load(sources).unwrap();
+    Logging::from_settings(&mut settings);
+    insta::assert_snapshot!(settings.finish().unwrap_err(), @r#"
+    the configuration has 2 errors:
+      log.format = "xml" in --log: expected `text` or `json` [env: MCPMON__LOG__FORMAT]
+      log.filter = "a=b=c" in RUST_LOG: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5 [env: MCPMON__LOG__FILTER]
+    "#);
+}

@@ -1,0 +1,195 @@
+//! What all handles of one monitor share: the state of open calls, and the sink.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use mcpmon_metrics::{Event, Metrics, Origin};
+use tokio::runtime::Handle;
+
+use crate::active::ActiveCalls;
+use crate::error::{Flushed, SdkError, Unsent};
+use crate::page::Page;
+use crate::readings::Readings;
+use crate::redact;
+use crate::remote::Remote;
+use crate::server;
+use crate::worker::Worker;
+
+/// How long the last handle waits for the exporter when it is dropped.
+const DROP_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Where events go.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    /// Into numbers of this process, served by itself.
+    InProcess(Metrics),
+    /// To an exporter.
+    Remote(Remote),
+}
+
+/// The background thread, if it is needed yet.
+#[derive(Debug)]
+pub(crate) enum Background {
+    Idle,
+    Running(Worker),
+    Stopped,
+}
+
+/// The one thing behind all clones of a monitor and all of its guards.
+pub(crate) struct Core {
+    pub(crate) origin: Arc<Origin<'static>>,
+    pub(crate) readings: Arc<Readings>,
+    pub(crate) active: ActiveCalls,
+    pub(crate) sink: Sink,
+    background: Mutex<Background>,
+    page: OnceLock<Arc<Page>>,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { origin, sink, .. } = self;
+        f.debug_struct("Core").field("origin", origin).field("sink", sink).finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    pub(crate) fn new(
+        origin: Arc<Origin<'static>>,
+        readings: Arc<Readings>,
+        sink: Sink,
+        background: Background,
+    ) -> Self {
+        Self {
+            origin,
+            readings,
+            active: ActiveCalls::default(),
+            sink,
+            background: Mutex::new(background),
+            page: OnceLock::new(),
+        }
+    }
+
+    /// Records an event; the one way out of the tool. Texts are redacted here.
+    pub(crate) fn submit(&self, mut event: Event<'static>) {
+        if let Event::ToolCall(mcpmon_metrics::ToolCall { message: Some(text), .. })
+        | Event::Error { message: Some(text), .. } = &mut event
+        {
+            *text = Cow::Owned(redact::message(text));
+        }
+        match &self.sink {
+            Sink::InProcess(metrics) => metrics.record(&self.origin, &event),
+            Sink::Remote(remote) => remote.push(event),
+        }
+    }
+
+    pub(crate) fn dropped_events(&self) -> u64 {
+        match &self.sink {
+            Sink::InProcess(_) => 0,
+            Sink::Remote(remote) => remote.losses.total(),
+        }
+    }
+
+    /// What `/metrics` and `/health` show.
+    pub(crate) fn page(&self) -> &Arc<Page> {
+        self.page.get_or_init(|| {
+            Arc::new(Page::new(self.origin.clone(), self.readings.clone(), &self.sink))
+        })
+    }
+
+    /// Serves the page from the background thread; the address is bound when this returns.
+    pub(crate) fn serve(&self, addr: SocketAddr) -> Result<SocketAddr, SdkError> {
+        let failed = |source| SdkError::Bind { addr, source };
+        let listener = TcpListener::bind(addr).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        self.handle()?.spawn(server::run(listener, self.page().clone()));
+        Ok(bound)
+    }
+
+    /// The background thread's runtime; started now if it is not running.
+    fn handle(&self) -> Result<Handle, SdkError> {
+        let mut background = self.background();
+        match &*background {
+            Background::Running(worker) => Ok(worker.handle.clone()),
+            Background::Stopped => Err(SdkError::ShutDown),
+            Background::Idle => {
+                let worker = Worker::start().map_err(SdkError::Worker)?;
+                let handle = worker.handle.clone();
+                *background = Background::Running(worker);
+                Ok(handle)
+            }
+        }
+    }
+
+    fn background(&self) -> MutexGuard<'_, Background> {
+        self.background.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits, blocking, until everything recorded so far is settled.
+    pub(crate) fn flush(&self, deadline: Duration) -> Flushed {
+        match &self.sink {
+            Sink::InProcess(_) => Flushed::Everything,
+            Sink::Remote(remote) => remote.flush(deadline),
+        }
+    }
+
+    /// The same, waiting in whatever runtime polls it.
+    pub(crate) async fn flush_async(&self, deadline: Duration) -> Flushed {
+        let Sink::Remote(remote) = &self.sink else {
+            return Flushed::Everything;
+        };
+        match self.handle() {
+            Ok(handle) => remote.flush_async(&handle, deadline).await,
+            Err(_) => remote.state(),
+        }
+    }
+
+    /// Takes nothing more, waits for what was taken, and stops the background thread.
+    pub(crate) fn shut_down(&self, deadline: Duration) -> Result<(), Unsent> {
+        let lost_before = self.close();
+        // What the flush left is counted when the queue is dropped.
+        let _ = self.flush(deadline);
+        self.stop(lost_before)
+    }
+
+    /// The same, waiting in whatever runtime polls it.
+    pub(crate) async fn shut_down_async(&self, deadline: Duration) -> Result<(), Unsent> {
+        let lost_before = self.close();
+        let _ = self.flush_async(deadline).await;
+        self.stop(lost_before)
+    }
+
+    /// Takes nothing more. What was lost for good before.
+    fn close(&self) -> u64 {
+        match &self.sink {
+            Sink::InProcess(_) => 0,
+            Sink::Remote(remote) => {
+                remote.close();
+                remote.losses.after_queue()
+            }
+        }
+    }
+
+    fn stop(&self, lost_before: u64) -> Result<(), Unsent> {
+        let background = std::mem::replace(&mut *self.background(), Background::Stopped);
+        if let Background::Running(worker) = background {
+            worker.stop();
+        }
+        let Sink::Remote(remote) = &self.sink else { return Ok(()) };
+        match remote.losses.after_queue() - lost_before {
+            0 => Ok(()),
+            events => Err(Unsent { events }),
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if let Err(unsent) = self.shut_down(DROP_DEADLINE) {
+            tracing::warn!(server = %self.origin.server, "the monitor was dropped: {unsent}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The in-process HTTP server: `GET /metrics` and `GET /health`, from the background thread.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use mcpmon_metrics::TEXT_FORMAT;
+use tokio::sync::Semaphore;
+
+use crate::page::Page;
+
+/// Connections at one time; more wait in the listener's backlog.
+const MAX_CONNECTIONS: usize = 64;
+
+/// How long a client may take over its request head, or stay silent between two requests.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pause after a failed accept, which means that the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until the runtime ends.
+pub(crate) async fn run(listener: TcpListener, page: Arc<Page>) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "the metrics server cannot start"),
+    };
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let permit = permits.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "the metrics server cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let page = page.clone();
+        tokio::spawn(async move {
+            let service = service_fn(|request| std::future::ready(answer(&request, &page)));
+            let served = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT)
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+            if let Err(error) = served {
+                tracing::debug!(%error, "a connection to the metrics server broke");
+            }
+            drop(permit);
+        });
+    }
+}
+
+type Reply = Response<Full<Bytes>>;
+
+fn answer(request: &Request<Incoming>, page: &Page) -> Result<Reply, Infallible> {
+    if !is_local_host(request.headers().get(HOST)) {
+        let text = "the Host header names neither localhost nor an address\n";
+        return Ok(reply(StatusCode::FORBIDDEN, "text/plain", text.into()));
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut refused = reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "use GET\n".into());
+        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return Ok(refused);
+    }
+    Ok(match request.uri().path() {
+        "/metrics" => match page.metrics() {
+            Ok(text) => reply(StatusCode::OK, TEXT_FORMAT, text),
+            Err(error) => {
+                tracing::error!(%error, "the scrape failed");
+                let text = format!("{error}\n");
+                reply(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", text)
+            }
+        },
+        "/health" => reply(StatusCode::OK, "application/json", page.health()),
+        _ => reply(StatusCode::NOT_FOUND, "text/plain", "try /metrics or /health\n".into()),
+    })
+}
+
+fn reply(status: StatusCode, content_type: &'static str, body: String) -> Reply {
+    let mut reply = Response::new(Full::from(body));
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}
+
+/// A web page that binds its own name to 127.0.0.1 sends that name: it is refused.
+fn is_local_host(host: Option<&HeaderValue>) -> bool {
+    // HTTP/1.0 has no Host, and no browser speaks it.
+    let Some(host) = host else { return true };
+    let Ok(host) = host.to_str() else { return false };
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_local_names_and_addresses_are_served() {
+        let is_local = |host: &str| is_local_host(Some(&HeaderValue::from_str(host).unwrap()));
+        for host in ["localhost", "LOCALHOST:9464", "127.0.0.1:9464", "[::1]:9464", "10.0.0.7"] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in ["evil.example", "evil.example:9464", "localhost.evil.example", ""] {
+            assert!(!is_local(host), "{host}");
+        }
+        assert!(is_local_host(None));
+    }
+}

@@ -1,0 +1,54 @@
+"""`make run`: one command, and every family that the exporter publishes has samples."""
+
+import os
+import re
+import subprocess
+import threading
+from pathlib import Path
+
+from exporter import BINARIES, Exporter, read_until
+
+METRICS_PAGE = Path(__file__).parents[2] / "docs" / "METRICS.md"
+
+
+def catalogued() -> set[str]:
+    """The families that docs/METRICS.md lists for the exporter."""
+    section = METRICS_PAGE.read_text().split("## mcp-exporter\n")[1].split("\n## ")[0]
+    return set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+
+
+def sampled(text: str) -> set[str]:
+    """The families of a scrape that have at least one sample."""
+    families = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
+    samples = set(re.findall(r"^(\w+)[{ ]", text, re.MULTILINE))
+    return {family for family in families if {family, f"{family}_count"} & samples}
+
+
+def test_the_demo_fills_every_family_of_the_exporter(tmp_path):
+    demo = subprocess.Popen(
+        [BINARIES / "mcpmon", "run", "--demo", "--for", "20s"],
+        cwd=tmp_path,
+        env=os.environ | {"METRICS_PORT": "0"},
+        stdout=subprocess.PIPE,
+        stderr=(tmp_path / "stderr").open("w"),
+        text=True,
+    )
+    try:
+        address = read_until(demo.stdout, r"Metrics +(http://127\.0\.0\.1:\d+)/metrics")
+        lines = []
+        reader = threading.Thread(target=lambda: lines.extend(demo.stdout))
+        reader.start()
+        exporter = Exporter(address, demo)
+        expected = catalogued()
+        scrape = exporter.wait_for(lambda scrape: expected <= sampled(scrape.text), seconds=17)
+        assert expected - sampled(scrape.text) == set()
+        counted = scrape.values("mcp_tool_calls_total", "boutique").total()
+        assert "<title>" in exporter.get("/")
+        assert exporter.json("/api/v1/summary")
+
+        assert demo.wait(timeout=40) == 0, (tmp_path / "stderr").read_text()
+        reader.join()
+        assert int(re.search(r"(\d+) calls", lines[-1])[1]) >= counted > 0
+    finally:
+        demo.kill()
+        demo.wait()
