@@ -101,7 +101,8 @@ impl Overview {
             calls: success + error + timeout + cancelled,
             errors: error + timeout,
             tokens: totals.servers.values().map(|server| server.tokens).sum(),
-            cost_usd: totals.servers.values().map(|server| server.cost_usd).sum(),
+            // An empty sum of floats is -0.
+            cost_usd: totals.servers.values().fold(0.0, |sum, server| sum + server.cost_usd),
         })
     }
 }

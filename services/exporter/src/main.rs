@@ -33,7 +33,7 @@ fn main() -> ExitCode {
             .alias("RUST_LOG", "log.filter");
         let mut settings = Settings::load(sources)?;
         let config = Config::read(&mut settings);
-        let logging = Logging::from_settings(&mut settings);
+        let logging = Logging::from_settings(&mut settings, "info,actix_server=warn");
         settings.finish()?;
         if arguments.check_config {
             return Ok(());

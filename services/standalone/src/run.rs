@@ -11,12 +11,15 @@ use mcpmon_bootstrap::logging::Logging;
 use mcpmon_bootstrap::process::{Exit, OrExit as _};
 use mcpmon_bootstrap::{Settings, Sources, shutdown};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::demo::{Child, Totals, Traffic, drive};
+use crate::demo::{Child, Totals, Traffic, demo_server, drive};
 use crate::screen::{Screen, Urls};
+
+/// The terminal belongs to the addresses and the totals; what the demo's clients run into, such as
+/// refused tokens, is on purpose.
+const LOG_FILTER: &str = "warn,rmcp=off";
 
 /// What `mcpmon run` takes.
 #[derive(Debug, clap::Args)]
@@ -55,7 +58,7 @@ pub async fn run(args: RunArgs) -> Result<(), Exit> {
     let mut settings = Settings::load(sources)?;
     let config = Config::read(&mut settings);
     let write_token = settings.secret("exporter.write_token", "Token of the scope `write`.");
-    let logging = Logging::from_settings(&mut settings);
+    let logging = Logging::from_settings(&mut settings, LOG_FILTER);
     settings.finish()?;
     logging.start().or_failed_start()?;
 
@@ -117,17 +120,10 @@ impl Demo {
         exporter_url: &str,
         write_token: Option<&SecretString>,
     ) -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("cannot find this program's own file")?;
-        let mut command = Command::new(program);
-        command
-            .args(["demo-server", "--listen", "127.0.0.1:0", "--until-stdin-ends"])
-            .args(["--seed", &args.seed.to_string(), "--pace", &args.pace.to_string()])
-            .env("MCP_EXPORTER_URL", exporter_url)
-            .env_remove("MCP_EXPORTER_TOKEN")
-            .env_remove("MCP_EXPORTER_TOKEN_FILE");
-        if let Some(token) = write_token {
-            command.env("MCP_EXPORTER_TOKEN", token.expose_secret());
-        }
+        let options = boutique_server::Options { seed: args.seed, pace: args.pace };
+        let write_token = write_token.map(ExposeSecret::expose_secret);
+        let command = demo_server(exporter_url, write_token, options)
+            .context("cannot find this program's own file")?;
         let server = Child::start(command).await?;
         let url = Arc::from(server.url());
         let traffic = Traffic { url, seed: args.seed, pace: args.pace };

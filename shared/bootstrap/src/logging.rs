@@ -32,7 +32,9 @@ pub struct StartedTwice;
 impl Logging {
     /// Reads `log.format` and `log.filter`. `RUST_LOG` holds when the caller gave it as an alias:
     /// `Sources::alias("RUST_LOG", "log.filter")`.
-    pub fn from_settings(settings: &mut Settings) -> Self {
+    ///
+    /// `default` is the filter where nobody set one.
+    pub fn from_settings(settings: &mut Settings, default: &str) -> Self {
         Self {
             format: settings.value(
                 "log.format",
@@ -41,7 +43,7 @@ impl Logging {
             ),
             filter: settings.checked(
                 "log.filter",
-                "info".to_owned(),
+                default.to_owned(),
                 "What is logged, in the syntax of `RUST_LOG`, which sets it too.",
                 |directives: String| EnvFilter::try_new(directives),
             ),

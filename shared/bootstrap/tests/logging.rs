@@ -8,7 +8,7 @@ fn logging_starts_once() {
     let sources = Sources::default().flag("--log", "log.format", Some("json"));
     let mut settings = Settings::load(sources).unwrap();
     let (first, second) =
-        (Logging::from_settings(&mut settings), Logging::from_settings(&mut settings));
+        (Logging::from_settings(&mut settings, "info"), Logging::from_settings(&mut settings, "info"));
     settings.finish().unwrap();
     assert_eq!(first.start(), Ok(()));
     assert_eq!(second.start(), Err(StartedTwice));
@@ -22,7 +22,7 @@ fn a_bad_format_and_a_bad_filter_are_told_together() {
     };
     let sources = sources.alias("RUST_LOG", "log.filter").flag("--log", "log.format", Some("xml"));
     let mut settings = Settings::load(sources).unwrap();
-    Logging::from_settings(&mut settings);
+    Logging::from_settings(&mut settings, "info");
     insta::assert_snapshot!(settings.finish().unwrap_err(), @r#"
     the configuration has 2 errors:
       log.format = "xml" in --log: expected `text` or `json` [env: MCPMON__LOG__FORMAT]

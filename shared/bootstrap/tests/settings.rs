@@ -1,4 +1,5 @@
 //! The rules of the configuration: a file of `testdata` for each, and the exact words of its error.
+#![expect(clippy::unwrap_used, reason = "clippy sees no test in a helper of an integration test")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -248,6 +248,7 @@ impl ServerMetrics {
     pub fn record(&self, observer: Observer, source: &str, event: &Event<'_>) {
         let families = &self.metrics.0.families;
         let server = &*self.server;
+        let trust = || self.trust(observer, false);
         match event {
             Event::ToolCall(call) => self.call(observer, call),
             Event::Operation { method, outcome, duration, transport, protocol_version } => {
@@ -255,17 +256,19 @@ impl ServerMetrics {
                 self.operation(*method, error, transport, None, *protocol_version, duration.get());
             }
             Event::Error { error_type, reason, tool, count, message: _ } => {
-                server.with_optional_tool(families, tool.as_ref().map(Name::as_str), |tool| {
+                let name = tool.as_ref().map(Name::as_str);
+                server.with_optional_tool(families, name, trust(), |tool| {
                     tool.error(families, *error_type, *reason, *count);
                 });
             }
             Event::RateLimit { limit_type, tool, count } => {
-                server.with_optional_tool(families, tool.as_ref().map(Name::as_str), |tool| {
+                let name = tool.as_ref().map(Name::as_str);
+                server.with_optional_tool(families, name, trust(), |tool| {
                     tool.rate_limit(families, *limit_type, *count);
                 });
             }
             Event::ValidationFailure { tool, validation_type, count } => {
-                server.with_tool(families, tool.as_str(), Trust::Trusted, |tool| {
+                server.with_tool(families, tool.as_str(), trust(), |tool| {
                     tool.validation(families, *validation_type, *count);
                 });
             }
@@ -288,18 +291,27 @@ impl ServerMetrics {
             Event::Connections { .. }
             | Event::QueueDepth { .. }
             | Event::Inflight { .. }
-            | Event::ServerStarted { .. } => self.reading(source, event),
+            | Event::ServerStarted { .. } => self.reading(source, event, trust()),
+        }
+    }
+
+    /// Whether a name that has no tool yet may get one.
+    ///
+    /// Names are often a caller's choice, and a caller can invent them. A complete listing says
+    /// which exist. Before one, a server's own program is believed, but what a tap sees only
+    /// when a success has `proven` it.
+    fn trust(&self, observer: Observer, proven: bool) -> Trust {
+        if self.server.is_listed() || (observer == Observer::Tap && !proven) {
+            Trust::Unproven
+        } else {
+            Trust::Trusted
         }
     }
 
     fn call(&self, observer: Observer, call: &ToolCall<'_>) {
         let families = &self.metrics.0.families;
         let (outcome, seconds) = (call.outcome, call.duration.get());
-        // Callers choose the names that a tap sees: until a listing or a success has shown that
-        // the tool exists, it may be an invented one.
-        let unproven =
-            observer == Observer::Tap && (self.server.is_listed() || outcome != Outcome::Success);
-        let trust = if unproven { Trust::Unproven } else { Trust::Trusted };
+        let trust = self.trust(observer, outcome == Outcome::Success);
         let write = |tool: &Tool| {
             tool.call(families, outcome, seconds, call.request_bytes, call.response_bytes);
             if outcome.is_rate_limited() {
@@ -334,10 +346,9 @@ impl ServerMetrics {
         }
     }
 
-    fn reading(&self, source: &str, event: &Event<'_>) {
+    fn reading(&self, source: &str, event: &Event<'_>, trust: Trust) {
         let families = &self.metrics.0.families;
         let label = |tool: &Name<'_>| {
-            let trust = Trust::Trusted;
             self.server.with_tool(families, tool.as_str(), trust, |t| t.label().clone())
         };
         let text = |name: &Option<Name<'_>>| {

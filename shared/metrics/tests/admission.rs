@@ -77,12 +77,30 @@ fn a_page_of_a_listing_admits_its_names_and_closes_nothing() {
 }
 
 #[test]
-fn a_server_s_own_program_names_its_tools_as_it_likes() {
+fn a_server_s_own_program_is_believed_until_it_has_listed_its_tools() {
     let metrics = Metrics::new(Options::new("test", "0"));
     let sdk = origin("s", Observer::Sdk);
-    metrics.record(&sdk, &listed(&["first"], true));
-    metrics.record(&sdk, &call("second", FAILED));
-    assert!(metrics.encode().unwrap().contains("tool_name=\"second\""));
+    metrics.record(&sdk, &call("first", FAILED));
+    metrics.record(&sdk, &listed(&["second"], true));
+    metrics.record(&sdk, &call("third", FAILED));
+    let text = metrics.encode().unwrap();
+    assert!(text.contains("tool_name=\"first\"") && text.contains("tool_name=\"second\""));
+    assert!(!text.contains("third"), "{text}");
+}
+
+#[test]
+fn no_other_event_brings_an_invented_name_in() {
+    let metrics = Metrics::new(Options::new("test", "0"));
+    let tap = origin("s", Observer::Tap);
+    let tool = || Name::new("invented").unwrap();
+    metrics.record(&tap, &Event::Inflight { tool: tool(), value: 1 });
+    metrics.record(&tap, &Event::QueueDepth { tool: tool(), value: 1 });
+    let (error_type, reason) = (ErrorType::RpcError, Reason::Internal);
+    let error = Event::Error { error_type, reason, tool: Some(tool()), message: None, count: 1 };
+    metrics.record(&tap, &error);
+    let text = metrics.encode().unwrap();
+    assert!(!text.contains("invented"), "{text}");
+    assert!(text.contains("mcp_tool_inflight{server=\"s\",tool_name=\"_other\"} 1"), "{text}");
 }
 
 #[test]

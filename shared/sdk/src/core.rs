@@ -79,6 +79,7 @@ impl Core {
         {
             *text = Cow::Owned(redact::message(text));
         }
+        self.readings.note(&event);
         match &self.sink {
             Sink::InProcess(metrics) => metrics.record(&self.origin, &event),
             Sink::Remote(remote) => remote.push(event),

@@ -17,7 +17,7 @@ use crate::builder::MonitorBuilder;
 use crate::core::Core;
 use crate::error::{Flushed, SdkError, Unsent};
 use crate::guard::{CallGuard, QueuedGuard};
-use crate::readings::{ServerInfo, name};
+use crate::readings::{self, name};
 use crate::redact;
 
 /// A cheap handle to one server's monitoring. Recording never panics, blocks or fails the tool.
@@ -147,7 +147,7 @@ impl Monitor {
 
     /// The tools that the server offers, all of them. Declared tools are counted from 0.
     pub fn declare_tools(&self, tools: &[&str]) {
-        self.record(self.0.readings.declare(tools));
+        self.record(readings::declaration(tools));
     }
 
     /// How the server names itself to its clients. Repeated at every heartbeat.
@@ -157,12 +157,12 @@ impl Monitor {
         version: &str,
         protocol_version: Option<ProtocolVersion>,
     ) {
-        self.0.readings.set_info(ServerInfo {
+        self.record(Event::ServerStarted {
             name: Some(name(server_name)),
             version: Some(name(version)),
             protocol_version,
+            uptime: self.0.readings.uptime().into(),
         });
-        self.record(self.0.readings.started());
     }
 
     /// The name under which this process reports.

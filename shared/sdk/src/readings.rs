@@ -11,10 +11,10 @@ use crate::gauges::Gauges;
 
 /// How the server names itself.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ServerInfo {
-    pub(crate) name: Option<Name<'static>>,
-    pub(crate) version: Option<Name<'static>>,
-    pub(crate) protocol_version: Option<ProtocolVersion>,
+struct ServerInfo {
+    name: Option<Name<'static>>,
+    version: Option<Name<'static>>,
+    protocol_version: Option<ProtocolVersion>,
 }
 
 /// The state behind the heartbeat.
@@ -23,8 +23,8 @@ pub(crate) struct Readings {
     pub(crate) gauges: Gauges,
     started: Instant,
     info: Mutex<ServerInfo>,
-    /// The event that declares the tools, if the program did.
-    declared: Mutex<Option<Event<'static>>>,
+    /// The last complete listing of the tools, if there was one.
+    listing: Mutex<Option<Event<'static>>>,
 }
 
 impl Readings {
@@ -33,17 +33,13 @@ impl Readings {
             gauges: Gauges::default(),
             started: Instant::now(),
             info: Mutex::default(),
-            declared: Mutex::default(),
+            listing: Mutex::default(),
         }
     }
 
     /// Seconds since the monitor was built.
     pub(crate) fn uptime(&self) -> std::time::Duration {
         self.started.elapsed()
-    }
-
-    pub(crate) fn set_info(&self, info: ServerInfo) {
-        *self.info.lock().unwrap_or_else(PoisonError::into_inner) = info;
     }
 
     /// The `server_started` event as of now.
@@ -64,27 +60,39 @@ impl Readings {
         events
     }
 
-    /// The same and the declared tools: an exporter that was restarted has forgotten them.
+    /// The same and the tools: an exporter that was restarted has forgotten them.
     pub(crate) fn heartbeat(&self) -> Vec<Event<'static>> {
         let mut events = self.now();
-        events.extend(self.declared.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        events.extend(self.listing.lock().unwrap_or_else(PoisonError::into_inner).clone());
         events
     }
 
-    /// Notes the declared tools, and gives the event that declares them.
-    pub(crate) fn declare(&self, tools: &[&str]) -> Event<'static> {
-        let mut names: Vec<_> = tools.iter().map(|tool| name(tool)).collect();
-        names.sort_unstable();
-        names.dedup();
-        let event = Event::ToolsListed {
-            schema_hash: Cow::Owned(hash_of(&names)),
-            tools: names,
-            complete: true,
-            bytes: None,
-        };
-        *self.declared.lock().unwrap_or_else(PoisonError::into_inner) = Some(event.clone());
-        event
+    /// Keeps what later heartbeats repeat: who the server is, and what it listed.
+    pub(crate) fn note(&self, event: &Event<'static>) {
+        match event {
+            Event::ServerStarted { name, version, protocol_version, .. } => {
+                *self.info.lock().unwrap_or_else(PoisonError::into_inner) = ServerInfo {
+                    name: name.clone(),
+                    version: version.clone(),
+                    protocol_version: *protocol_version,
+                };
+            }
+            Event::ToolsListed { complete: true, .. } => {
+                let mut listing = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
+                *listing = Some(event.clone());
+            }
+            _ => {}
+        }
     }
+}
+
+/// The event that declares `tools`.
+pub(crate) fn declaration(tools: &[&str]) -> Event<'static> {
+    let mut names: Vec<_> = tools.iter().map(|tool| name(tool)).collect();
+    names.sort_unstable();
+    names.dedup();
+    let schema_hash = Cow::Owned(hash_of(&names));
+    Event::ToolsListed { schema_hash, tools: names, complete: true, bytes: None }
 }
 
 /// A name with its own storage; `_other` when the text is no name.
@@ -107,10 +115,34 @@ mod tests {
 
     #[test]
     fn the_hash_depends_on_the_set_alone() {
+        let first = declaration(&["b", "a", "a"]);
+        assert_eq!(first, declaration(&["a", "b"]));
+        assert_ne!(first, declaration(&["ab"]));
+    }
+
+    #[test]
+    fn a_heartbeat_repeats_who_the_server_is_and_what_it_listed() {
         let readings = Readings::new();
-        let first = readings.declare(&["b", "a", "a"]);
-        assert_eq!(first, readings.declare(&["a", "b"]));
-        assert_ne!(first, readings.declare(&["ab"]));
-        assert_eq!(readings.heartbeat().last(), Some(&readings.declare(&["ab"])));
+        let started = Event::ServerStarted {
+            name: Some(name("git")),
+            version: Some(name("1.0")),
+            protocol_version: Some(ProtocolVersion::V2026_07_28),
+            uptime: std::time::Duration::ZERO.into(),
+        };
+        readings.note(&started);
+        readings.note(&declaration(&["a"]));
+        let page = Event::ToolsListed {
+            tools: vec![],
+            schema_hash: "".into(),
+            complete: false,
+            bytes: None,
+        };
+        readings.note(&page);
+        let beat = readings.heartbeat();
+        let Some(Event::ServerStarted { name: Some(of), .. }) = beat.first() else {
+            panic!("{beat:?}")
+        };
+        assert_eq!(of.as_str(), "git");
+        assert_eq!(beat.last(), Some(&declaration(&["a"])));
     }
 }

@@ -103,10 +103,11 @@ impl Server {
         &self,
         families: &Families,
         name: Option<&str>,
+        trust: Trust,
         act: impl FnOnce(&Tool),
     ) {
         match name {
-            Some(name) => self.with_tool(families, name, Trust::Trusted, act),
+            Some(name) => self.with_tool(families, name, trust, act),
             None => act(&self.none),
         }
     }
