@@ -5,9 +5,10 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 
-# One cargo profile for running and testing: it compiles in a fraction of release's time, and what
-# one target built, the next one finds.
+# One cargo profile and one selection of crates for running and testing: it compiles in a fraction
+# of release's time, and what one target built, the next one finds.
 PROFILE := --profile ci
+SERVICES := -p mcp-exporter -p mcp-tap -p mcpmon
 BINARIES = $(or $(CARGO_TARGET_DIR),target)/ci
 
 # In CI the lock file is law and a warning is an error.
@@ -16,14 +17,13 @@ DENY_WARNINGS := $(if $(CI),-- -D warnings)
 NEXTEST_PROFILE := $(if $(CI),ci,default)
 
 WITH_DEPS := tests/tools/with-deps
-SERVICES := -p mcp-exporter -p mcp-tap -p mcpmon
 
 ##@ Use
 
 .PHONY: run
 run: ## Start everything with demo traffic, e.g. make run ARGS="--for 20s"
 	@echo "Building mcpmon; the first time this takes a few minutes, for every dependency is compiled."
-	@cargo build $(PROFILE) $(LOCKED) -p mcpmon
+	@cargo build $(PROFILE) $(LOCKED) $(SERVICES)
 	@exec $(BINARIES)/mcpmon run --demo $(ARGS)
 
 .PHONY: build

@@ -75,6 +75,14 @@ class Exporter:
         return self.wait_for(lambda scrape: scrape.values("mcp_tool_calls_total", server).total() >= count)
 
 
+def promtool_remarks(text: str) -> str:
+    """What `promtool check metrics` finds wrong with a scrape; empty when it finds nothing."""
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
+    remarks = checked.stdout + checked.stderr
+    assert remarks or checked.returncode == 0
+    return remarks
+
+
 def read_until(lines: Iterator[str], pattern: str) -> str:
     """The first match of `pattern`'s group in a program's output."""
     seen = []

@@ -1,11 +1,10 @@
 """The scrape as Prometheus's own tool and its Python library read it."""
 
-import subprocess
+from exporter import promtool_remarks
 
 
 def test_promtool_finds_nothing_to_say(observed):
-    checked = subprocess.run(["promtool", "check", "metrics"], input=observed.scrape.text, capture_output=True, text=True)
-    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+    assert promtool_remarks(observed.scrape.text) == ""
 
 
 def test_prometheus_client_reads_types_and_help(observed):

@@ -40,15 +40,7 @@ def test_the_server_is_named_after_its_command(exporter, repository, tmp_path):
     server = servers.git(repository)
     tap = [str(BINARIES / "mcp-tap"), "--exporter", exporter.url, "--", "mcp-server-git", "--repository", "."]
     wire = session.Wire(tap, repository)
-
-    async def body():
-        async with session.connect(wire, "auto") as client:
-            await client.list_tools()
-            for ask in server.asks:
-                for _ in range(ask.times):
-                    assert await session.answer(client, ask) == ask.status
-
-    session.run(body)
+    session.run(session.hold, wire, "auto", server)
     scrape = exporter.wait_for_calls("mcp-server-git", server.call_count)
     assert scrape.values("mcp_tool_calls_total", "mcp-server-git") == {
         ("git_status", "success"): 3,
@@ -76,17 +68,27 @@ def test_the_servers_log_reaches_the_clients_terminal(scene, direct, observed):
         assert "Starting default (STDIO) server..." in observed.wire.stderr
 
 
+EXITS_WITH_40_PLUS_SIGNAL = """
+import signal, sys
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, lambda number, _: sys.exit(40 + number))
+print("up", flush=True)
+signal.pause()
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_reaches_the_server(number, exporter):
-    child = "import signal, sys; [signal.signal(s, lambda s, _: sys.exit(40 + s)) for s in (2, 15)]; print('up', flush=True); signal.pause()"
-    process = subprocess.Popen(
-        [BINARIES / "mcp-tap", "--exporter", exporter.url, "--", str(servers.PYTHON / "python"), "-c", child],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout.readline() == b"up\n"
-    process.send_signal(number)
-    assert process.wait(timeout=30) == 40 + number
+    server = [str(servers.PYTHON / "python"), "-c", EXITS_WITH_40_PLUS_SIGNAL]
+    tap = [str(BINARIES / "mcp-tap"), "--exporter", exporter.url, "--"]
+    process = subprocess.Popen(tap + server, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"up\n"
+        process.send_signal(number)
+        assert process.wait(timeout=30) == 40 + number
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize("ending", ["exit(7)", "os.kill(os.getpid(), 9)"])
