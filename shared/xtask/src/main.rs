@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
 use mcpmon_bootstrap::Settings;
 use mcpmon_bootstrap::logging::Logging;
+use mcpmon_bootstrap::settings::KeyDoc;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -74,18 +75,19 @@ fn config_page() -> String {
     let mut settings = Settings::empty();
     mcp_exporter::Config::read(&mut settings);
     Logging::from_settings(&mut settings, "info");
+    let section = |doc: &KeyDoc| doc.key.split('.').next().unwrap_or_default().to_owned();
+    let mut sections: Vec<String> = settings.documentation().iter().map(section).collect();
+    sections.sort_unstable();
+    sections.dedup();
     let mut page = String::from(CONFIG_INTRODUCTION);
-    let mut section = "";
-    for doc in settings.documentation() {
-        let (of, _) = doc.key.split_once('.').unwrap_or((&doc.key, ""));
-        if of != section {
-            section = of;
-            write!(page, "\n## {of}\n\n| key | default | variable | meaning |\n|---|---|---|---|\n")
+    for name in sections {
+        write!(page, "\n## {name}\n\n| key | default | variable | meaning |\n|---|---|---|---|\n")
+            .expect("a String takes every write");
+        for doc in settings.documentation().iter().filter(|doc| section(doc) == name) {
+            let default = if doc.default == "unset" { "" } else { &format!("`{}`", doc.default) };
+            writeln!(page, "| `{}` | {default} | `{}` | {} |", doc.key, doc.environment, doc.doc)
                 .expect("a String takes every write");
         }
-        let default = if doc.default == "unset" { "" } else { &format!("`{}`", doc.default) };
-        writeln!(page, "| `{}` | {default} | `{}` | {} |", doc.key, doc.environment, doc.doc)
-            .expect("a String takes every write");
     }
     page
 }
