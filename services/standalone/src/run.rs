@@ -10,7 +10,7 @@ use mcp_exporter::{Application, Config, SECTIONS};
 use mcpmon_bootstrap::logging::Logging;
 use mcpmon_bootstrap::process::{Exit, OrExit as _};
 use mcpmon_bootstrap::{Settings, Sources, shutdown};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
