@@ -193,7 +193,8 @@ mod tests {
 
     #[test]
     fn what_is_no_sample_is_refused() {
-        for line in ["a", "a{", "a{b=\"c} 1", "a{b=\"\\x\"} 1", "1a 1", "a{b=\"\",b=\"\"} 1", "a x"] {
+        for line in ["a", "a{", "a{b=\"c} 1", "a{b=\"\\x\"} 1", "1a 1", "a{b=\"\",b=\"\"} 1", "a x"]
+        {
             assert_eq!(sample(line), None, "{line}");
         }
     }

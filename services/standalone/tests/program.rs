@@ -1,0 +1,52 @@
+//! The program `mcpmon`: what it says when it cannot run, and that it ends when it is told to.
+
+#![allow(clippy::unwrap_used, reason = "a broken assumption fails the test")]
+
+use std::net::TcpListener;
+use std::process::{Command, Output};
+
+fn mcpmon(arguments: &[&str], port: u16) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mcpmon"))
+        .args(arguments)
+        .env_clear()
+        .env("METRICS_PORT", port.to_string())
+        .output()
+        .unwrap()
+}
+
+#[track_caller]
+fn assert_failed(output: &Output, code: i32, message: &str) {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains(message), "{error}");
+    assert_eq!(output.status.code(), Some(code), "{error}");
+}
+
+#[test]
+fn wrong_usage_is_64_and_names_the_value() {
+    assert_failed(&mcpmon(&["run", "--for", "soon"], 0), 64, "invalid value 'soon'");
+    assert_failed(&mcpmon(&["run", "--demo", "--pace", "0"], 0), 64, "expected a number from 0.01");
+    assert_failed(&mcpmon(&["run", "--seed", "7"], 0), 64, "--demo");
+    assert_failed(&mcpmon(&["walk"], 0), 64, "walk");
+}
+
+#[test]
+fn a_configuration_that_is_not_there_is_64_and_named() {
+    let output = mcpmon(&["run", "--config", "/nonexistent/mcpmon.toml"], 0);
+    assert_failed(&output, 64, "/nonexistent/mcpmon.toml");
+}
+
+#[test]
+fn a_port_in_use_is_70_and_comes_with_its_remedy() {
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = holder.local_addr().unwrap().port();
+    assert_failed(&mcpmon(&["run"], port), 70, &format!("ss -ltnp 'sport = :{port}'"));
+}
+
+#[test]
+fn it_says_where_everything_is_and_ends_in_time() {
+    let output = mcpmon(&["run", "--for", "100ms"], 0);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("/metrics\n") && text.contains("0 calls"), "{text}");
+    assert!(!text.contains("Demo server"), "{text}");
+}
