@@ -17,7 +17,11 @@ const ratio = (value) =>
   value === null
     ? { ...NONE, kind: "none number" }
     : { text: `${(value * 100).toFixed(1)} %`, kind: value >= 0.05 ? "bad number" : "number" };
+const dollars = (value) =>
+  value === null ? { ...NONE, kind: "none number" } : { text: `$${value.toFixed(4)}`, kind: "number" };
 const clock = (unix) => ({ text: new Date(unix * 1000).toLocaleTimeString() });
+
+const since = (rfc3339) => (Date.parse(rfc3339) ? { text: new Date(rfc3339).toLocaleString() } : NONE);
 
 function fill(id, rows, empty) {
   const body = byId(id);
@@ -56,13 +60,16 @@ function showVerdict({ status, source, reasons }) {
 }
 
 function showSummary({ servers, tools, window_seconds }) {
-  byId("window").textContent = `Over the last ${Math.round(window_seconds)} seconds.`;
+  const minutes = Math.round(window_seconds / 60);
+  const window = minutes > 1 ? `${minutes} minutes` : `${Math.max(Math.round(window_seconds), 1)} s`;
+  byId("window").textContent =
+    `Rates, errors and percentiles over the last ${window}; calls, tokens and cost since the exporter's start.`;
   fill(
     "servers",
     servers.map((s) => [
       text(s.server), number(s.calls_total), rate(s), ratio(s.error_ratio),
       seconds(s.p50_seconds), seconds(s.p95_seconds), seconds(s.p99_seconds),
-      number(s.llm_tokens), { text: `$${s.llm_cost_usd.toFixed(4)}`, kind: "number" },
+      number(s.llm_tokens), dollars(s.llm_cost_usd),
     ]),
     "No calls yet. Put mcp-tap in front of an MCP server, or post events to /v1/events.",
   );
@@ -93,7 +100,7 @@ function showAlerts(alerts) {
   fill(
     "alerts",
     alerts.map((a) => [
-      text(a.name), text(a.status), text(a.severity), text(a.server), text(a.starts_at), text(a.summary),
+      text(a.name), text(a.status), text(a.severity), text(a.server), since(a.starts_at), text(a.summary),
     ]),
     "No alerts.",
   );

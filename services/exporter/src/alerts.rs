@@ -30,6 +30,8 @@ struct Incoming {
     starts_at: String,
     #[serde(default)]
     ends_at: String,
+    #[serde(default)]
+    fingerprint: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -49,6 +51,9 @@ pub(crate) struct Alert {
     pub(crate) summary: String,
     pub(crate) starts_at: String,
     pub(crate) ends_at: String,
+    /// What Alertmanager knows the alert by; empty when it did not say.
+    #[serde(skip)]
+    fingerprint: String,
 }
 
 impl From<Incoming> for Alert {
@@ -66,7 +71,15 @@ impl From<Incoming> for Alert {
             summary: short(summary.unwrap_or_default()),
             starts_at: short(incoming.starts_at),
             ends_at: short(incoming.ends_at),
+            fingerprint: short(incoming.fingerprint),
         }
+    }
+}
+
+impl Alert {
+    fn is_same(&self, other: &Self) -> bool {
+        !self.fingerprint.is_empty()
+            && (&self.fingerprint, &self.starts_at) == (&other.fingerprint, &other.starts_at)
     }
 }
 
@@ -85,7 +98,8 @@ impl Alerts {
         Self { kept: Mutex::default(), firing: counter("firing"), resolved: counter("resolved") }
     }
 
-    /// Keeps what Alertmanager sent.
+    /// Keeps what Alertmanager sent. An alert that was sent before takes the place of what was
+    /// known of it: a whole group is sent again whenever one of its alerts changes.
     pub(crate) fn receive(&self, notification: Notification) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         for alert in notification.alerts.into_iter().map(Alert::from) {
@@ -93,6 +107,7 @@ impl Alerts {
                 Status::Firing => self.firing.add(1),
                 Status::Resolved => self.resolved.add(1),
             }
+            kept.retain(|known| !known.is_same(&alert));
             kept.push_front(alert);
             kept.truncate(KEPT);
         }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use mcpmon_bootstrap::http::listen::BindError;
-use mcpmon_bootstrap::http::{Readiness, Tokens, host};
+use mcpmon_bootstrap::http::{Readiness, host};
 use mcpmon_bootstrap::shutdown;
-use mcpmon_metrics::{Metrics, Options, ScrapeError, Totals, catalogue};
-use tokio::sync::Mutex;
+use mcpmon_metrics::{Metrics, Options, catalogue};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -21,13 +21,14 @@ use crate::failures::Failures;
 use crate::http::{self, Buffers};
 use crate::ingest::Ingest;
 use crate::monitor::{Monitor, MonitorError};
+use crate::overview::Overview;
+use crate::state::State;
 use crate::window::{SAMPLE_EVERY, Window};
 
-/// How old the totals on the page may be.
-const TOTALS_MAX_AGE: Duration = Duration::from_millis(500);
-/// How long an idle connection is kept: longer than a client's pause between two batches.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const MAX_CONNECTIONS_PER_WORKER: usize = 1_024;
+/// For scrapes and decompression, which compute and never wait: more of them would gain nothing,
+/// and each keeps the memory of the largest body that it decompressed.
+const BLOCKING_THREADS_PER_WORKER: usize = 2;
 
 /// A built exporter that listens and does not answer yet.
 #[derive(Debug)]
@@ -50,81 +51,6 @@ pub enum BuildError {
     Address(#[source] io::Error),
     #[error(transparent)]
     Monitor(#[from] MonitorError),
-}
-
-/// What the handlers share.
-#[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) metrics: Metrics,
-    pub(crate) ingest: Ingest,
-    pub(crate) failures: Failures,
-    pub(crate) alerts: Alerts,
-    pub(crate) window: Window,
-    pub(crate) monitor: Option<Monitor>,
-    pub(crate) tokens: Tokens,
-    pub(crate) limits: Limits,
-    pub(crate) buffers: Buffers,
-    pub(crate) replies: http::Replies,
-    pub(crate) started: Instant,
-    // Held while a scrape is encoded: there is never more than one.
-    pub(crate) scrape: Arc<Mutex<()>>,
-    totals: Mutex<Option<(Instant, Arc<Totals>)>>,
-}
-
-/// What the exporter has counted so far, in the same process.
-#[derive(Debug, Clone)]
-pub struct Overview(Arc<State>);
-
-/// Sums over all servers and tools since the start.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Counted {
-    /// Calls that ended.
-    pub calls: u64,
-    /// Of these, calls that failed or timed out.
-    pub errors: u64,
-    /// Language model tokens.
-    pub tokens: u64,
-    /// Their cost in US dollars.
-    pub cost_usd: f64,
-}
-
-impl Overview {
-    /// The sums now.
-    ///
-    /// # Errors
-    /// When a scrape would fail.
-    pub async fn read(&self) -> Result<Counted, ScrapeError> {
-        let (_, totals) = self.0.totals().await?;
-        let [success, error, timeout, cancelled] =
-            [0, 1, 2, 3].map(|i| totals.tools.iter().map(|tool| tool.calls[i]).sum::<u64>());
-        Ok(Counted {
-            calls: success + error + timeout + cancelled,
-            errors: error + timeout,
-            tokens: totals.servers.values().map(|server| server.tokens).sum(),
-            // An empty sum of floats is -0.
-            cost_usd: totals.servers.values().fold(0.0, |sum, server| sum + server.cost_usd),
-        })
-    }
-}
-
-impl State {
-    /// The totals now, or as they were a moment ago.
-    pub(crate) async fn totals(&self) -> Result<(Instant, Arc<Totals>), ScrapeError> {
-        let mut kept = self.totals.lock().await;
-        if let Some((at, totals)) = &*kept
-            && at.elapsed() < TOTALS_MAX_AGE
-        {
-            return Ok((*at, totals.clone()));
-        }
-        let metrics = self.metrics.clone();
-        let at = Instant::now();
-        let totals = tokio::task::spawn_blocking(move || metrics.totals())
-            .await
-            .map_err(|_| ScrapeError::PipelinePanicked)??;
-        let totals = Arc::new(totals);
-        *kept = Some((at, totals.clone()));
-        Ok((at, totals))
-    }
 }
 
 impl Application {
@@ -159,7 +85,7 @@ impl Application {
             replies: http::Replies::new(&metrics),
             started,
             scrape: Arc::default(),
-            totals: Mutex::default(),
+            totals: Arc::default(),
             metrics,
         };
         Ok(Self {
@@ -176,6 +102,11 @@ impl Application {
     /// Where it listens; the port is the real one also when 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    #[cfg(test)]
+    pub(crate) fn state(&self) -> Arc<State> {
+        self.state.clone()
     }
 
     /// What was counted, for a program that runs the exporter inside of itself.
@@ -195,8 +126,11 @@ impl Application {
         if self.state.monitor.is_some() {
             background.spawn(watch(self.state.clone()));
         }
+        let connections = http::Connections::default();
+        let limits = self.state.limits;
+        background.spawn(connections.clone().end_idle(limits.keep_alive + limits.request_time));
         let address = self.address;
-        let server = self.serve()?;
+        let server = self.serve(connections)?;
         let handle = server.handle();
         let mut server = tokio::spawn(server);
         answering.ready();
@@ -212,21 +146,27 @@ impl Application {
         Ok(())
     }
 
-    fn serve(self) -> io::Result<Server> {
+    fn serve(self, connections: http::Connections) -> io::Result<Server> {
         let Self { listener, workers, shutdown_grace, hosts, readiness, state, .. } = self;
         let state = web::Data::from(state);
+        let Limits { keep_alive, request_time, .. } = state.limits;
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(state.clone())
                 .wrap(host::enforce(hosts.clone()))
+                .wrap(from_fn(http::tell))
                 .configure(|app| readiness.routes(app))
                 .configure(http::routes)
         });
         let server = server
             .workers(workers)
+            .worker_max_blocking_threads(BLOCKING_THREADS_PER_WORKER)
             .max_connections(MAX_CONNECTIONS_PER_WORKER)
-            .keep_alive(KEEP_ALIVE)
-            .shutdown_timeout(shutdown_grace.as_secs())
+            .on_connect(move |io, extensions| connections.watch(io, extensions))
+            .keep_alive(keep_alive)
+            .client_request_timeout(request_time)
+            // Whole seconds are all that it knows.
+            .shutdown_timeout(shutdown_grace.as_secs_f64().ceil() as u64)
             .disable_signals()
             .listen(listener)?;
         Ok(server.run())
@@ -250,5 +190,38 @@ async fn sample(state: Arc<State>) {
 async fn watch(state: Arc<State>) {
     if let Some(monitor) = &state.monitor {
         monitor.watch().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use futures_util::poll;
+    use mcpmon_bootstrap::Settings;
+    use tokio::net::TcpStream;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_ready_while_it_answers_and_not_while_it_stops() {
+        let mut config = Config::read(&mut Settings::empty());
+        config.listen.address.set_port(0);
+        let application = Application::build(config).unwrap();
+        let (readiness, address) = (application.readiness.clone(), application.address());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let mut running = pin!(application.run(async { _ = stopped.await }));
+
+        assert!(matches!(poll!(&mut running), Poll::Pending));
+        assert_eq!(readiness.pending(), [""; 0]);
+        // A connection that is open keeps the exporter from ending at once.
+        let held = TcpStream::connect(address).await.unwrap();
+        stop.send(()).unwrap();
+        assert!(matches!(poll!(&mut running), Poll::Pending));
+        assert_eq!(readiness.pending(), ["server"]);
+        drop(held);
+        running.await.unwrap();
     }
 }

@@ -35,7 +35,10 @@ pub struct Limits {
     pub body_bytes: usize,
     pub decompressed_bytes: usize,
     pub buffered_bytes: usize,
-    pub body_time: Duration,
+    /// For the head of a connection's first request, and for each body.
+    pub request_time: Duration,
+    /// For the pause between two requests of a connection.
+    pub keep_alive: Duration,
 }
 
 /// The monitor that owns the verdict.
@@ -90,7 +93,7 @@ impl Config {
 impl Limits {
     fn read(s: &mut Settings) -> Self {
         const MIB: usize = 1 << 20;
-        Self {
+        let limits = Self {
             body_bytes: s.checked(
                 "exporter.max_body_bytes",
                 MIB,
@@ -107,15 +110,33 @@ impl Limits {
                 "exporter.max_buffered_bytes",
                 64 * MIB,
                 "The most that all bodies together may hold; beyond it requests are answered 429.",
-                within(16 * MIB..=4096 * MIB),
+                within(2048..=4096 * MIB),
             ),
-            body_time: s.seconds(
-                "exporter.body_timeout_seconds",
+            request_time: s.seconds(
+                "exporter.request_timeout_seconds",
                 Duration::from_secs(10),
                 Duration::from_millis(100)..=Duration::from_secs(600),
-                "How long a body may take to arrive.",
+                "How long the head of a request, and then its body, may take to arrive.",
             ),
+            keep_alive: s.seconds(
+                "exporter.keep_alive_seconds",
+                Duration::from_secs(30),
+                Duration::from_millis(100)..=Duration::from_secs(600),
+                "How long a connection may be silent between two requests. Clients that post \
+                 every 15 seconds keep theirs with more than that.",
+            ),
+        };
+        // Below that, a body of a legal size would be told for ever to come again later.
+        let least = limits.body_bytes + limits.decompressed_bytes;
+        if limits.buffered_bytes < least {
+            let problem = format!(
+                "{} is too little; expected at least {least}, for one body of max_body_bytes and \
+                 what it decompresses to",
+                limits.buffered_bytes
+            );
+            s.reject("exporter.max_buffered_bytes", problem);
         }
+        limits
     }
 }
 
@@ -126,6 +147,12 @@ impl HealthMonitor {
             "Where the health monitor answers, for the verdict on the page.",
             http_url,
         );
+        // The page shows the URL to whoever may read it, and an error would show its value.
+        let secretive = |url: &str| reqwest::Url::parse(url).is_ok_and(|u| u.password().is_some());
+        if url.as_deref().is_some_and(secretive) {
+            let problem = "holds a password; health_monitor.token is the place for a secret";
+            s.reject("health_monitor.url", problem);
+        }
         let token = s.secret("health_monitor.token", "The health monitor's read token.");
         url.map(|url| Self { url, token })
     }

@@ -93,16 +93,22 @@ impl Failures {
         ring.push_back(failure);
     }
 
-    /// The failures of the given server and tool, or of all, newest first.
-    pub(crate) fn list(&self, server: Option<&str>, tool: Option<&str>) -> Vec<Failure> {
+    /// The last failures of the given server and tool, or of all, newest first.
+    pub(crate) fn list(
+        &self,
+        server: Option<&str>,
+        tool: Option<&str>,
+        limit: usize,
+    ) -> Vec<Failure> {
         let rings = self.0.rings.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = |(s, t): &Labels| {
             server.is_none_or(|server| **s == *server) && tool.is_none_or(|tool| **t == *tool)
         };
         let rings = rings.iter().filter(|(key, _)| wanted(key));
-        let mut failures: Vec<_> = rings.flat_map(|(_, ring)| ring.iter().cloned()).collect();
+        // Newest first already within a ring, which a stable sort keeps for equal times.
+        let mut failures: Vec<_> = rings.flat_map(|(_, ring)| ring.iter().rev()).collect();
         failures.sort_by(|a, b| b.time.total_cmp(&a.time));
-        failures
+        failures.into_iter().take(limit).cloned().collect()
     }
 }
 

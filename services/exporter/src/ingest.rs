@@ -19,6 +19,8 @@ use crate::failures::Failures;
 
 /// The rejections that a reply lists; a client that gets more wrong has one thing to fix.
 const MAX_LISTED: usize = 1_000;
+/// An error may quote what was sent, which is the sender's to make long.
+const MAX_ERROR_CHARS: usize = 500;
 
 /// What became of a batch.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -49,7 +51,7 @@ fn is_zero(count: &usize) -> bool {
 impl Reply {
     fn reject(&mut self, index: usize, error: String) {
         if self.rejected.len() < MAX_LISTED {
-            self.rejected.push(Rejection { index, error });
+            self.rejected.push(Rejection { index, error: short(error) });
         } else {
             self.rejected_unlisted += 1;
         }
@@ -62,6 +64,14 @@ impl Reply {
     fn into_bytes(self) -> Bytes {
         serde_json::to_vec(&self).expect("a reply holds numbers and text only").into()
     }
+}
+
+/// The text, cut where it would be too long to send back and to keep.
+pub(crate) fn short(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MAX_ERROR_CHARS) {
+        text.replace_range(end.., "…");
+    }
+    text
 }
 
 /// The way in for events.

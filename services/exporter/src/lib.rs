@@ -1,7 +1,7 @@
 //! `mcp-exporter`: events in, Prometheus text out, a status page for people.
 //!
 //! [`Config`] says what is wanted, [`Application`] builds and runs it; the other modules are its
-//! parts, from the request in [`http`] to the numbers.
+//! parts, from the request in `http` to the numbers.
 
 mod alerts;
 mod application;
@@ -10,9 +10,12 @@ mod failures;
 mod http;
 mod ingest;
 mod monitor;
+mod overview;
+mod state;
 mod summary;
 mod verdict;
 mod window;
 
-pub use application::{Application, BuildError, Counted, Overview};
+pub use application::{Application, BuildError};
 pub use config::{Config, SECTIONS};
+pub use overview::{Counted, Overview};

@@ -1,5 +1,7 @@
 //! The command `mcp-exporter`.
 
+mod health;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -19,6 +21,9 @@ struct Arguments {
     /// Checks the configuration and ends
     #[arg(long)]
     check_config: bool,
+    /// Asks the exporter that runs with this configuration whether it is ready; exit code 70 says no
+    #[arg(long, conflicts_with = "check_config")]
+    health: bool,
 }
 
 fn main() -> ExitCode {
@@ -37,6 +42,9 @@ fn main() -> ExitCode {
         settings.finish()?;
         if arguments.check_config {
             return Ok(());
+        }
+        if arguments.health {
+            return health::check(config.listen.address).or_failed_start();
         }
         logging.start().or_failed_start()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -26,8 +26,8 @@ pub(crate) struct Server {
     pub(crate) figures: Figures,
     /// Language model tokens since the start.
     pub(crate) llm_tokens: u64,
-    /// Their cost in US dollars since the start.
-    pub(crate) llm_cost_usd: f64,
+    /// Their cost in US dollars since the start; `null` when none of them has a price.
+    pub(crate) llm_cost_usd: Option<f64>,
 }
 
 /// One tool of one server.
@@ -78,38 +78,29 @@ impl Summary {
     /// The window between two readings of the totals, and the verdict on its traffic.
     pub(crate) fn between(start: (Instant, &Totals), end: (Instant, &Totals)) -> (Self, Verdict) {
         let window_seconds = end.0.duration_since(start.0).as_secs_f64();
-        let nothing = Totals::default();
-        let windows = changes(start.1, end.1);
-        let sinces = changes(&nothing, end.1);
         let mut tools = Vec::with_capacity(end.1.tools.len());
-        let mut servers = BTreeMap::<&str, (Vec<Change>, Vec<Change>)>::new();
-        for server in end.1.servers.keys() {
-            servers.insert(server, Default::default());
-        }
-        for ((totals, window), (_, since)) in windows.zip(sinces) {
+        let used_models = end.1.servers.keys().map(|server| (&**server, Default::default()));
+        let mut sums: BTreeMap<&str, (Change, Change)> = used_models.collect();
+        for (totals, window) in changes(start.1, end.1) {
+            let since = Change::since_start(totals);
             tools.push(Tool {
                 server: totals.server.clone(),
                 tool: totals.tool.clone(),
                 figures: Figures::new(&window, &since, window_seconds),
             });
-            let server = servers.entry(&totals.server).or_default();
-            server.0.push(window);
-            server.1.push(since);
+            let (windows, sinces) = sums.entry(&totals.server).or_default();
+            windows.add(&window);
+            sinces.add(&since);
         }
-        let sums: Vec<_> = servers
-            .iter()
-            .map(|(server, (window, since))| {
-                (*server, Change::sum(window.iter()), Change::sum(since.iter()))
-            })
-            .collect();
-        let verdict = Verdict::of_traffic(sums.iter().map(|(server, window, _)| (*server, window)));
-        let servers = sums.iter().map(|(server, window, since)| {
+        let verdict =
+            Verdict::of_traffic(sums.iter().map(|(server, (window, _))| (*server, window)));
+        let servers = sums.iter().map(|(server, (window, since))| {
             let llm = end.1.servers.get(*server).cloned().unwrap_or_default();
             Server {
                 server: (*server).to_owned(),
                 figures: Figures::new(window, since, window_seconds),
                 llm_tokens: llm.tokens,
-                llm_cost_usd: llm.cost_usd,
+                llm_cost_usd: (llm.tokens == 0 || llm.cost_usd > 0.0).then_some(llm.cost_usd),
             }
         });
         (Self { window_seconds, servers: servers.collect(), tools }, verdict)

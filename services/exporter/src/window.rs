@@ -61,6 +61,12 @@ pub(crate) fn changes<'t>(
     now.tools.iter().map(move |tool| (tool, Change::between(before.get(&key(tool)).copied(), tool)))
 }
 
+impl Default for Change {
+    fn default() -> Self {
+        Self { calls: [0; 4], buckets: vec![0; CALL_BOUNDS.len()] }
+    }
+}
+
 impl Change {
     fn between(start: Option<&ToolTotals>, now: &ToolTotals) -> Self {
         let calls = |i: usize| start.map_or(0, |start| start.calls[i]);
@@ -73,18 +79,16 @@ impl Change {
         }
     }
 
-    /// The sum of several tools' changes.
-    pub(crate) fn sum<'c>(changes: impl Iterator<Item = &'c Self>) -> Self {
-        let none = Self { calls: [0; 4], buckets: vec![0; CALL_BOUNDS.len()] };
-        changes.fold(none, |mut sum, change| {
-            for (total, count) in sum.calls.iter_mut().zip(change.calls) {
-                *total += count;
-            }
-            for (total, count) in sum.buckets.iter_mut().zip(&change.buckets) {
-                *total += count;
-            }
-            sum
-        })
+    /// All that the tool did since the process started.
+    pub(crate) fn since_start(tool: &ToolTotals) -> Self {
+        Self::between(None, tool)
+    }
+
+    /// Adds what another tool did.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let pairs = self.calls.iter_mut().zip(&other.calls);
+        let pairs = pairs.chain(self.buckets.iter_mut().zip(&other.buckets));
+        pairs.for_each(|(sum, count)| *sum += count);
     }
 
     /// Calls, whatever became of them.

@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mcpmon_bootstrap::Settings;
+use mcpmon_bootstrap::logging::Logging;
 use mcpmon_bootstrap::process::{self, Exit, OrExit as _};
 
 /// DevSkyy MCP Monitoring in one process.
@@ -20,6 +22,9 @@ enum Command {
     /// The demo's MCP server, which `run --demo` starts as its child
     #[command(hide = true)]
     DemoServer(boutique_server::Args),
+    /// The demo's clients alone, for a server that runs elsewhere
+    #[command(hide = true)]
+    DemoClient(mcpmon::DemoClientArgs),
 }
 
 fn main() -> ExitCode {
@@ -37,7 +42,12 @@ fn main() -> ExitCode {
         match arguments.command {
             Command::Run(args) => runtime.block_on(mcpmon::run(args)),
             Command::DemoServer(args) => {
+                // Its parent's terminal is its own.
+                Logging::from_settings(&mut Settings::empty(), "warn").start().or_failed_start()?;
                 runtime.block_on(boutique_server::run(args)).or_failed_start()
+            }
+            Command::DemoClient(args) => {
+                runtime.block_on(mcpmon::drive_demo(args)).or_failed_start()
             }
         }
     })

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use mcp_exporter::{Application, Config, SECTIONS};
 use mcpmon_bootstrap::logging::Logging;
-use mcpmon_bootstrap::process::{Exit, OrExit as _};
+use mcpmon_bootstrap::process::{self, Exit, OrExit as _};
 use mcpmon_bootstrap::{Settings, Sources, shutdown};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
@@ -41,7 +41,7 @@ pub struct RunArgs {
     pace: f64,
 }
 
-fn pace(text: &str) -> Result<f64, String> {
+pub(crate) fn pace(text: &str) -> Result<f64, String> {
     let pace: f64 = text.parse().map_err(|_| "expected a number, such as 0.5")?;
     let legal = (0.01..=100.0).contains(&pace);
     legal.then_some(pace).ok_or_else(|| "expected a number from 0.01 to 100".into())
@@ -69,7 +69,7 @@ pub async fn run(args: RunArgs) -> Result<(), Exit> {
     let stopped = stop.clone().cancelled_owned();
     let mut exporter = tokio::spawn(async move { exporter.run(stopped).await });
     let exporter_url = format!("http://{}", reachable(address));
-    let demo = if args.demo {
+    let mut demo = if args.demo {
         Some(Demo::start(&args, &exporter_url, write_token.as_ref()).await.or_failed_start()?)
     } else {
         None
@@ -81,6 +81,10 @@ pub async fn run(args: RunArgs) -> Result<(), Exit> {
         () = elapsed(args.duration) => {}
         () = screen.follow(&overview) => {}
         ended = &mut exporter => return ended.or_failed_start()?.or_failed_start(),
+        status = died(demo.as_mut()) => {
+            let why = format!("the demo's server ended by itself: {status}");
+            return Err(Exit::because(process::FAILED, why));
+        }
     }
     if let Some(demo) = demo {
         demo.stop().await;
@@ -89,6 +93,17 @@ pub async fn run(args: RunArgs) -> Result<(), Exit> {
     screen.close(&overview).await;
     stop.cancel();
     exporter.await.or_failed_start()?.or_failed_start()
+}
+
+/// How the demo's server ended, if there is one and it does.
+async fn died(demo: Option<&mut Demo>) -> String {
+    match demo {
+        Some(demo) => match demo.server.ended().await {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        },
+        None => std::future::pending().await,
+    }
 }
 
 async fn elapsed(duration: Option<Duration>) {

@@ -7,8 +7,10 @@ use mcpmon_bootstrap::{Settings, Sources};
 fn logging_starts_once() {
     let sources = Sources::default().flag("--log", "log.format", Some("json"));
     let mut settings = Settings::load(sources).unwrap();
-    let (first, second) =
-        (Logging::from_settings(&mut settings, "info"), Logging::from_settings(&mut settings, "info"));
+    let (first, second) = (
+        Logging::from_settings(&mut settings, "info"),
+        Logging::from_settings(&mut settings, "info"),
+    );
     settings.finish().unwrap();
     assert_eq!(first.start(), Ok(()));
     assert_eq!(second.start(), Err(StartedTwice));

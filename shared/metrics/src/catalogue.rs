@@ -73,6 +73,9 @@ pub enum Size {
     PerTool(usize),
     /// This many for each name combination within [`Budgets::combinations`].
     PerCombination(usize),
+    /// The operations: [`Budgets::combinations`], and beyond them for each server every error type
+    /// over every network, and calls that succeeded.
+    Operations,
     /// The errors: [`Budgets::error_details`], and each tool's `other` reasons.
     ErrorDetails,
     /// This many for each component of the monitor.
@@ -89,6 +92,7 @@ impl Size {
             Self::PerServer(n) => n * servers,
             Self::PerTool(n) => n * tools,
             Self::PerCombination(n) => n * (budgets.combinations + servers),
+            Self::Operations => budgets.combinations + 39 * servers,
             Self::ErrorDetails => budgets.error_details + tools * 9,
             Self::PerComponent(n) => n * budgets.components,
         }
@@ -130,7 +134,7 @@ macro_rules! catalogue {
 }
 
 use Kind::{Counter, FloatCounter, Gauge, Histogram, Summary};
-use Size::{ErrorDetails, Fixed, PerCombination, PerComponent, PerServer, PerTool};
+use Size::{ErrorDetails, Fixed, Operations, PerCombination, PerComponent, PerServer, PerTool};
 
 catalogue! {
     /// Tool calls that ended, by outcome.
@@ -176,7 +180,7 @@ catalogue! {
     /// The server as it names itself; always 1.
     SERVER_INFO = "mcp_server_info", Gauge, ["name", "protocol_version", "server", "version"], Exporter, PerServer(8);
     /// Duration of JSON-RPC requests of every method, as OpenTelemetry's MCP convention counts them.
-    OPERATION_DURATION = "mcp_server_operation_duration_seconds", Histogram(OPERATION_BOUNDS), ["error_type", "gen_ai_tool_name", "mcp_method_name", "mcp_protocol_version", "network_transport", "server"], Exporter, PerCombination(3);
+    OPERATION_DURATION = "mcp_server_operation_duration_seconds", Histogram(OPERATION_BOUNDS), ["error_type", "gen_ai_tool_name", "mcp_method_name", "mcp_protocol_version", "network_transport", "server"], Exporter, Operations;
     /// Calls that a second kind of observer reported for the same server, and that were not counted again.
     DUPLICATE_OBSERVER = "mcp_duplicate_observer_total", Counter, ["server"], Exporter, PerServer(1);
     /// Times that a name was not admitted to the label and _other was written.
@@ -224,7 +228,7 @@ catalogue! {
     /// Whether the component's repair circuit is open: 1 or 0.
     REMEDIATION_CIRCUIT_OPEN = "mcp_remediation_circuit_open", Gauge, ["component"], Remediation, PerComponent(1);
     /// Observations that the tap dropped rather than delay the traffic.
-    TAP_EVENTS_DROPPED = "mcp_tap_events_dropped_total", Counter, [], Tap, Fixed(1);
+    TAP_EVENTS_DROPPED = "mcp_tap_events_dropped_total", Counter, ["server"], Exporter, PerServer(1);
     /// Events that the SDK dropped because its queue was full or the exporter refused them.
     SDK_EVENTS_DROPPED = "mcp_sdk_events_dropped_total", Counter, [], Sdk, Fixed(1);
 }

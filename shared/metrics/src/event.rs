@@ -16,18 +16,24 @@ use crate::label::{
 use crate::name::Name;
 use crate::outcome::Outcome;
 
-/// The largest count or size in an event: whole numbers above 2^53 are not exact in JSON.
-pub const MAX_COUNT: u64 = 1 << 53;
+/// The largest size in an event: whole numbers above 2^53 are not exact in JSON.
+pub const MAX_BYTES: u64 = 1 << 53;
 
-/// A finished duration in seconds: finite and not negative.
+/// The largest count in one event, and the most tokens: so many that no counter ever wraps.
+pub const MAX_COUNT: u64 = 1_000_000_000;
+
+/// The longest duration in an event, in seconds; some 30 years.
+pub const MAX_SECONDS: f64 = 1e9;
+
+/// A duration in seconds, from 0 to [`MAX_SECONDS`].
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct Seconds(f64);
 
 impl Seconds {
-    /// Checks that `value` is finite and not negative.
+    /// Checks that `value` is within the range.
     pub fn new(value: f64) -> Option<Self> {
-        (value.is_finite() && value >= 0.0).then_some(Self(value))
+        (0.0..=MAX_SECONDS).contains(&value).then_some(Self(value))
     }
 
     /// The number of seconds.
@@ -38,7 +44,7 @@ impl Seconds {
 
 impl From<std::time::Duration> for Seconds {
     fn from(duration: std::time::Duration) -> Self {
-        Self(duration.as_secs_f64())
+        Self(duration.as_secs_f64().min(MAX_SECONDS))
     }
 }
 
@@ -188,6 +194,8 @@ pub enum Event<'a> {
     },
     /// A 3D generation changed its status.
     Generation3d { status: GenerationStatus, count: u64 },
+    /// An observer dropped what it should have observed, rather than delay the traffic.
+    ObservationsDropped { count: u64 },
     /// A caller was refused.
     AuthFailure { reason: AuthFailure, count: u64 },
     /// An input was refused.
@@ -303,6 +311,7 @@ impl<M: SerializeMap> Fields<M> {
                 self.put("status", status)?;
                 self.count(*count)
             }
+            Event::ObservationsDropped { count } => self.put("count", count),
             Event::AuthFailure { reason, count } => {
                 self.put("reason", reason)?;
                 self.count(*count)
@@ -336,6 +345,7 @@ impl Event<'_> {
             Self::AgentUsage { .. } => "agent_usage",
             Self::LlmTokens { .. } => "llm_tokens",
             Self::Generation3d { .. } => "generation_3d",
+            Self::ObservationsDropped { .. } => "observations_dropped",
             Self::AuthFailure { .. } => "auth_failure",
             Self::ValidationFailure { .. } => "validation_failure",
             Self::SecurityEvent { .. } => "security_event",

@@ -7,7 +7,7 @@ use std::str::FromStr;
 ///
 /// Its message names the value and every value that would have been right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{value}` is not a {label}; expected one of {expected}")]
+#[error("`{value}` is no {label}; expected one of {expected}")]
 pub struct UnknownValue {
     label: &'static str,
     value: String,

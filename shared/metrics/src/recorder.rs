@@ -20,13 +20,13 @@ use self::server::{NameMap, Server, Trust};
 use self::tool::Tool;
 use crate::admission::Budgets;
 use crate::catalogue;
-use crate::event::{Event, MAX_COUNT, Origin, ToolCall};
+use crate::event::{Event, Origin, ToolCall};
 use crate::label::{Bounded, LimitType, Method, Observer, ProtocolVersion};
 use crate::name::{Name, OTHER};
 use crate::outcome::Outcome;
 use crate::prices::Prices;
 use crate::snapshot::Totals;
-use crate::sources::{Reading, Sources};
+use crate::sources::{Reading, Sources, Which};
 use crate::telemetry::{Count, Distribution, Emit, ScrapeError, Telemetry};
 
 /// What a [`Metrics`] is built from.
@@ -70,7 +70,7 @@ struct Inner {
     budgets: Budgets,
     otel_semconv: bool,
     sources: Arc<Sources>,
-    servers: ArcSwap<NameMap<Arc<Server>>>,
+    servers: Arc<Servers>,
     admission: Mutex<()>,
     other: Arc<Server>,
     scrape_duration: Distribution,
@@ -81,6 +81,8 @@ impl fmt::Debug for Metrics {
         f.debug_struct("Metrics").finish_non_exhaustive()
     }
 }
+
+type Servers = ArcSwap<NameMap<Arc<Server>>>;
 
 /// The recorder of one admitted server.
 #[derive(Clone)]
@@ -102,7 +104,9 @@ impl Metrics {
         let telemetry = Telemetry::new(&budgets);
         let families = Families::new(&telemetry, &budgets, prices);
         let sources = Arc::new(Sources::new(source_expiry));
+        let servers = Arc::<Servers>::default();
         expose_sources(&telemetry, &sources);
+        expose_tools(&telemetry, &sources, &servers);
         telemetry.gauge(catalogue::BUILD_INFO, move |emit| emit(&[service, version], 1.0));
         let other = Arc::new(Server::new(&families, OTHER.into(), 0));
         Self(Arc::new(Inner {
@@ -112,7 +116,7 @@ impl Metrics {
             budgets,
             otel_semconv,
             sources,
-            servers: ArcSwap::default(),
+            servers,
             admission: Mutex::default(),
             other,
         }))
@@ -212,11 +216,24 @@ fn expose_sources(telemetry: &Telemetry, sources: &Arc<Sources>) {
         telemetry.gauge(family, move |emit| read(&sources, emit));
     };
     gauge(catalogue::ACTIVE_CONNECTIONS, Sources::emit_connections);
-    gauge(catalogue::QUEUE_DEPTH, Sources::emit_queued);
-    gauge(catalogue::TOOL_INFLIGHT, Sources::emit_inflight);
     gauge(catalogue::SERVER_UPTIME, Sources::emit_uptime);
     gauge(catalogue::SERVER_INFO, Sources::emit_info);
     gauge(catalogue::LIVE_SOURCES, Sources::emit_count);
+}
+
+fn expose_tools(telemetry: &Telemetry, sources: &Arc<Sources>, servers: &Arc<Servers>) {
+    for (family, which) in
+        [(catalogue::QUEUE_DEPTH, Which::Queued), (catalogue::TOOL_INFLIGHT, Which::Inflight)]
+    {
+        let (sources, servers) = (sources.clone(), servers.clone());
+        telemetry.gauge(family, move |emit| {
+            let servers = servers.load();
+            let label = |server: &str, tool: &str| {
+                servers.get(server).map_or_else(|| OTHER.into(), |server| server.tool_label(tool))
+            };
+            sources.emit_tools(which, label, emit);
+        });
+    }
 }
 
 impl ServerMetrics {
@@ -227,9 +244,7 @@ impl ServerMetrics {
 
     /// The label under which a call of `tool` was recorded: its name, or `_other`.
     pub fn tool_label(&self, tool: &Name<'_>) -> Arc<str> {
-        let families = &self.metrics.0.families;
-        // Asked after the call was recorded, so a name without a tool was not admitted.
-        self.server.with_tool(families, tool.as_str(), Trust::Unproven, |t| t.label().clone())
+        self.server.tool_label(tool.as_str())
     }
 
     /// Notes that the process `source` lives, whatever it reports.
@@ -284,6 +299,7 @@ impl ServerMetrics {
                 families.llm_tokens(self.label(), names, tokens);
             }
             Event::Generation3d { status, count } => server.generation(families, *status, *count),
+            Event::ObservationsDropped { count } => server.dropped(*count),
             Event::AuthFailure { reason, count } => server.auth_failure(families, *reason, *count),
             Event::SecurityEvent { event_type, count } => {
                 server.security_event(families, *event_type, *count);
@@ -314,11 +330,14 @@ impl ServerMetrics {
         let trust = self.trust(observer, outcome == Outcome::Success);
         let write = |tool: &Tool| {
             tool.call(families, outcome, seconds, call.request_bytes, call.response_bytes);
-            if outcome.is_rate_limited() {
-                tool.rate_limit(families, LimitType::Upstream, 1);
-            }
-            if let Some(reason) = outcome.auth_failure() {
-                self.server.auth_failure(families, reason, 1);
+            // Programs report their own limits and refusals, which they know better.
+            if observer == Observer::Tap {
+                if outcome.is_rate_limited() {
+                    tool.rate_limit(families, LimitType::Upstream, 1);
+                }
+                if let Some(reason) = outcome.auth_failure() {
+                    self.server.auth_failure(families, reason, 1);
+                }
             }
             let error = outcome.error_type();
             let (transport, version) = (call.transport, call.protocol_version);
@@ -348,20 +367,20 @@ impl ServerMetrics {
 
     fn reading(&self, source: &str, event: &Event<'_>, trust: Trust) {
         let families = &self.metrics.0.families;
-        let label = |tool: &Name<'_>| {
-            self.server.with_tool(families, tool.as_str(), trust, |t| t.label().clone())
+        // A reading may admit its tool; its label is looked up when it is shown.
+        let reported = |tool: &Name<'_>| {
+            self.server.with_tool(families, tool.as_str(), trust, |_| ());
+            tool.as_str().to_owned()
         };
         let text = |name: &Option<Name<'_>>| {
             name.as_ref().map_or_else(String::new, |n| n.as_str().to_owned())
         };
         let reading = match event {
             Event::Connections { transport, value } => Reading::Connections(*transport, *value),
-            Event::QueueDepth { tool, value } => Reading::Queued(label(tool), *value),
-            Event::Inflight { tool, value } => Reading::Inflight(label(tool), *value),
+            Event::QueueDepth { tool, value } => Reading::Queued(reported(tool), *value),
+            Event::Inflight { tool, value } => Reading::Inflight(reported(tool), *value),
             Event::ServerStarted { name, version, protocol_version, uptime } => Reading::Started {
-                // Ages beyond what a clock can hold are as good as the largest.
-                uptime: Duration::try_from_secs_f64(uptime.get().min(MAX_COUNT as f64))
-                    .unwrap_or(Duration::MAX),
+                uptime: Duration::from_secs_f64(uptime.get()),
                 name: text(name),
                 version: text(version),
                 protocol: protocol_version.unwrap_or(ProtocolVersion::Other),

@@ -4,7 +4,7 @@
 //! expiry time, so a server that was killed does not linger; counters stay.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,20 +14,63 @@ use crate::telemetry::Emit;
 
 /// Processes that may report at one time.
 const MAX_SOURCES: usize = 1_024;
+/// Tools whose readings one process may report.
+const MAX_TOOLS_PER_SOURCE: usize = 512;
 /// Names that the processes of one server may give themselves at one time.
 const MAX_INFOS_PER_SERVER: usize = 8;
 
 /// How a server names itself: name, revision, version.
 type Info = (String, &'static str, String);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Source {
-    seen: Option<Instant>,
+    seen: Instant,
     started: Option<(Instant, Duration)>,
     info: Option<Info>,
     connections: HashMap<Transport, u64>,
-    queued: HashMap<Arc<str>, u64>,
-    inflight: HashMap<Arc<str>, u64>,
+    // By the names as reported: several that share the label `_other` add up.
+    queued: HashMap<String, u64>,
+    inflight: HashMap<String, u64>,
+}
+
+impl Source {
+    fn new(seen: Instant) -> Self {
+        Self {
+            seen,
+            started: None,
+            info: None,
+            connections: HashMap::new(),
+            queued: HashMap::new(),
+            inflight: HashMap::new(),
+        }
+    }
+
+    fn tools(&mut self, which: Which) -> &mut HashMap<String, u64> {
+        match which {
+            Which::Queued => &mut self.queued,
+            Which::Inflight => &mut self.inflight,
+        }
+    }
+
+    /// False when the process reports too many tools.
+    fn set_tool(&mut self, which: Which, tool: String, value: u64) -> bool {
+        let tools = self.tools(which);
+        if tools.len() >= MAX_TOOLS_PER_SOURCE && !tools.contains_key(&tool) {
+            tools.retain(|_, value| *value > 0);
+            if tools.len() >= MAX_TOOLS_PER_SOURCE {
+                return false;
+            }
+        }
+        tools.insert(tool, value);
+        true
+    }
+}
+
+/// A reading of tools.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Which {
+    Queued,
+    Inflight,
 }
 
 /// One absolute reading of a process.
@@ -35,14 +78,18 @@ struct Source {
 pub(crate) enum Reading {
     Started { uptime: Duration, name: String, version: String, protocol: ProtocolVersion },
     Connections(Transport, u64),
-    Queued(Arc<str>, u64),
-    Inflight(Arc<str>, u64),
+    Queued(String, u64),
+    Inflight(String, u64),
 }
 
-/// The live processes, by server and source.
+/// A process, by its server's label and its own name.
+type Key = (Arc<str>, String);
+
+/// The live processes.
 #[derive(Debug)]
 pub(crate) struct Sources {
-    live: Mutex<HashMap<(Arc<str>, String), Source>>,
+    // A scrape holds the outer lock only to list the processes, so that it delays no batch.
+    live: Mutex<HashMap<Key, Arc<Mutex<Source>>>>,
     expiry: Option<Duration>,
 }
 
@@ -54,10 +101,10 @@ impl Sources {
 
     /// Notes that the process lives. False when there are too many processes.
     pub(crate) fn touch(&self, server: &Arc<str>, source: &str) -> bool {
-        self.update(server, source, |_| ())
+        self.expiry.is_none() || self.update(server, source, |_| true)
     }
 
-    /// Takes a reading. False when there are too many processes.
+    /// Takes a reading. False when there are too many processes, or too many tools in this one.
     pub(crate) fn read(&self, server: &Arc<str>, source: &str, reading: Reading) -> bool {
         self.update(server, source, |state| match reading {
             Reading::Started { uptime, name, version, protocol } => {
@@ -65,57 +112,71 @@ impl Sources {
                 if !name.is_empty() || !version.is_empty() {
                     state.info = Some((name, protocol.as_str(), version));
                 }
+                true
             }
             Reading::Connections(transport, value) => {
                 state.connections.insert(transport, value);
+                true
             }
-            Reading::Queued(tool, value) => {
-                state.queued.insert(tool, value);
-            }
-            Reading::Inflight(tool, value) => {
-                state.inflight.insert(tool, value);
-            }
+            Reading::Queued(tool, value) => state.set_tool(Which::Queued, tool, value),
+            Reading::Inflight(tool, value) => state.set_tool(Which::Inflight, tool, value),
         })
     }
 
-    fn update(&self, server: &Arc<str>, source: &str, change: impl FnOnce(&mut Source)) -> bool {
+    fn update(
+        &self,
+        server: &Arc<str>,
+        source: &str,
+        change: impl FnOnce(&mut Source) -> bool,
+    ) -> bool {
         let now = Instant::now();
-        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (server.clone(), source.to_owned());
-        if !live.contains_key(&key) && live.len() >= MAX_SOURCES {
-            live.retain(|_, state| self.is_live(state, now));
-            if live.len() >= MAX_SOURCES {
-                return false;
-            }
-        }
-        let state = live.entry(key).or_default();
-        if !self.is_live(state, now) {
+        let Some(state) = self.find(server, source, now) else { return false };
+        let mut state = lock(&state);
+        if !self.is_live(&state, now) {
             // The process was gone for longer than its readings are true.
-            *state = Source::default();
+            *state = Source::new(now);
         }
-        state.seen = Some(now);
-        change(state);
-        true
+        state.seen = now;
+        change(&mut state)
+    }
+
+    /// The process, now known if it was not; none when there are too many.
+    fn find(&self, server: &Arc<str>, source: &str, now: Instant) -> Option<Arc<Mutex<Source>>> {
+        let key = (server.clone(), source.to_owned());
+        let mut live = lock(&self.live);
+        if let Some(state) = live.get(&key) {
+            return Some(state.clone());
+        }
+        if live.len() >= MAX_SOURCES {
+            live.retain(|_, state| self.is_live(&lock(state), now));
+        }
+        if live.len() >= MAX_SOURCES {
+            return None;
+        }
+        Some(live.entry(key).or_insert_with(|| Arc::new(Mutex::new(Source::new(now)))).clone())
     }
 
     fn is_live(&self, state: &Source, now: Instant) -> bool {
-        match (self.expiry, state.seen) {
-            (Some(expiry), Some(seen)) => now.duration_since(seen) < expiry,
-            _ => true,
-        }
+        self.expiry.is_none_or(|expiry| now.duration_since(state.seen) < expiry)
     }
 
-    /// Visits every live process, and forgets the others.
-    fn each(&self, mut visit: impl FnMut(&Arc<str>, &Source, Instant)) {
+    /// Visits every live process.
+    fn each(&self, mut visit: impl FnMut(&Arc<str>, &mut Source, Instant)) {
         let now = Instant::now();
-        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.retain(|_, state| self.is_live(state, now));
-        for ((server, _), state) in live.iter() {
-            visit(server, state, now);
+        let all: Vec<_> =
+            lock(&self.live).iter().map(|((server, _), s)| (server.clone(), s.clone())).collect();
+        for (server, state) in all {
+            let mut state = lock(&state);
+            if self.is_live(&state, now) {
+                visit(&server, &mut state, now);
+            }
         }
     }
 
     pub(crate) fn emit_count(&self, emit: &mut Emit<'_>) {
+        let now = Instant::now();
+        // Those that are gone are forgotten here, once a scrape.
+        lock(&self.live).retain(|_, state| self.is_live(&lock(state), now));
         let mut count = 0_u32;
         self.each(|_, _, _| count += 1);
         emit(&[], f64::from(count));
@@ -125,8 +186,7 @@ impl Sources {
         let mut sums = BTreeMap::<(Arc<str>, &str), u64>::new();
         self.each(|server, state, _| {
             for (transport, value) in &state.connections {
-                let sum = sums.entry((server.clone(), transport.as_str())).or_default();
-                *sum = sum.saturating_add(*value);
+                *sums.entry((server.clone(), transport.as_str())).or_default() += value;
             }
         });
         for ((server, transport), value) in sums {
@@ -134,20 +194,17 @@ impl Sources {
         }
     }
 
-    pub(crate) fn emit_queued(&self, emit: &mut Emit<'_>) {
-        self.emit_tools(|state| &state.queued, emit);
-    }
-
-    pub(crate) fn emit_inflight(&self, emit: &mut Emit<'_>) {
-        self.emit_tools(|state| &state.inflight, emit);
-    }
-
-    fn emit_tools(&self, tools: fn(&Source) -> &HashMap<Arc<str>, u64>, emit: &mut Emit<'_>) {
+    /// `label`: the label of a server's tool as it is now.
+    pub(crate) fn emit_tools(
+        &self,
+        which: Which,
+        label: impl Fn(&str, &str) -> Arc<str>,
+        emit: &mut Emit<'_>,
+    ) {
         let mut sums = BTreeMap::<(Arc<str>, Arc<str>), u64>::new();
         self.each(|server, state, _| {
-            for (tool, value) in tools(state) {
-                let sum = sums.entry((server.clone(), tool.clone())).or_default();
-                *sum = sum.saturating_add(*value);
+            for (tool, value) in state.tools(which) {
+                *sums.entry((server.clone(), label(server, tool))).or_default() += *value;
             }
         });
         for ((server, tool), value) in sums {
@@ -158,10 +215,8 @@ impl Sources {
     pub(crate) fn emit_uptime(&self, emit: &mut Emit<'_>) {
         let mut youngest = BTreeMap::<Arc<str>, Duration>::new();
         self.each(|server, state, now| {
-            let Some((at, uptime)) = state.started else {
-                return;
-            };
-            let uptime = uptime.saturating_add(now.duration_since(at));
+            let Some((at, uptime)) = state.started else { return };
+            let uptime = uptime.saturating_add(now.saturating_duration_since(at));
             let least = youngest.entry(server.clone()).or_insert(uptime);
             *least = uptime.min(*least);
         });
@@ -184,4 +239,9 @@ impl Sources {
             }
         }
     }
+}
+
+/// What a panicking holder left behind is whole: every change is a single insertion.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

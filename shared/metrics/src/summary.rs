@@ -20,7 +20,11 @@ pub(crate) struct Summary {
 
 impl Summary {
     pub(crate) fn observe(&self, bytes: u64) {
-        self.sum.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.sum.fetch_add(bytes, Ordering::Relaxed);
+        if before.checked_add(bytes).is_none() {
+            // A sum that wraps would look like a restart.
+            self.sum.store(u64::MAX, Ordering::Relaxed);
+        }
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 }

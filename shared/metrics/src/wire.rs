@@ -45,7 +45,11 @@ pub enum BatchError {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, bound(deserialize = "E: Deserialize<'de>"))]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a batch of events",
+    bound(deserialize = "E: Deserialize<'de>")
+)]
 struct Envelope<'a, E> {
     #[serde(borrow)]
     server: Text<'a>,

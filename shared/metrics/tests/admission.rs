@@ -177,3 +177,83 @@ fn an_unpriced_model_costs_nothing_and_is_told_apart() {
     assert_eq!(value(&text, &format!("mcp_llm_unpriced_tokens_total{labels}")), 7.0);
     assert_eq!(value(&text, &format!("mcp_llm_cost_usd_total{labels}")), 0.0);
 }
+
+#[test]
+fn readings_of_unadmitted_tools_add_up_and_follow_their_tool() {
+    let metrics = Metrics::new(Options::new("test", "0"));
+    let tap = origin("s", Observer::Tap);
+    let inflight =
+        |tool: &'static str, value| Event::Inflight { tool: Name::new(tool).unwrap(), value };
+    let shown = |tool: &str| {
+        let text = metrics.encode().unwrap();
+        let series = format!("mcp_tool_inflight{{server=\"s\",tool_name=\"{tool}\"}} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&series));
+        line.map(|value| value.parse::<u64>().unwrap())
+    };
+    metrics.record(&tap, &inflight("slow", 1));
+    metrics.record(&tap, &inflight("fast", 5));
+    assert_eq!(shown("_other"), Some(6));
+    metrics.record(&tap, &call("slow", Outcome::Success));
+    assert_eq!((shown("_other"), shown("slow")), (Some(5), Some(1)));
+    metrics.record(&tap, &listed(&["slow", "fast"], true));
+    metrics.record(&tap, &inflight("fast", 0));
+    assert_eq!((shown("_other"), shown("fast")), (None, Some(0)));
+}
+
+#[test]
+fn looking_a_label_up_counts_no_overflow() {
+    let metrics = Metrics::new(Options::new("test", "0"));
+    let tap = origin("s", Observer::Tap);
+    metrics.record(&tap, &call("invented", FAILED));
+    let server = metrics.server(&Name::new("s").unwrap());
+    assert_eq!(&*server.tool_label(&Name::new("invented").unwrap()), "_other");
+    let text = metrics.encode().unwrap();
+    assert_eq!(value(&text, "mcp_label_overflow_total{label=\"tool_name\"}"), 1.0);
+}
+
+#[test]
+fn operations_beyond_the_budget_never_reach_opentelemetry_s_own_limit() {
+    use mcpmon_metrics::label::{Label, Method, Transport};
+    let budgets = Budgets { combinations: 1, servers: 8, ..Budgets::default() };
+    let metrics = Metrics::new(Options { budgets, ..Options::new("test", "0") });
+    let mut outcomes = vec![Outcome::Success, Outcome::Timeout, Outcome::Cancelled];
+    outcomes.extend(ErrorType::ALL.iter().map(|kind| Outcome::Error(*kind, Reason::None)));
+    for server in 0..10 {
+        let server = format!("server-{server}");
+        let api = origin(&server, Observer::Api);
+        for outcome in &outcomes {
+            for transport in Transport::ALL {
+                for method in Method::ALL.iter().filter(|m| **m != Method::ToolsCall) {
+                    let duration = Seconds::new(0.1).unwrap();
+                    let (method, outcome, transport) = (*method, *outcome, *transport);
+                    let protocol_version = None;
+                    let event =
+                        Event::Operation { method, outcome, duration, transport, protocol_version };
+                    metrics.record(&api, &event);
+                }
+                let tool = Name::new("t").unwrap();
+                let mut call = ToolCall::new(tool, *outcome, Seconds::new(0.1).unwrap());
+                metrics.record(&api, &Event::ToolCall(call.clone()));
+                call.transport = Some(*transport);
+                metrics.record(&api, &Event::ToolCall(call));
+            }
+        }
+    }
+    assert!(!metrics.encode().unwrap().contains("otel_metric_overflow"));
+}
+
+#[test]
+fn a_program_reports_its_own_limits_and_refusals() {
+    let limited = Outcome::Error(ErrorType::RateLimited, Reason::RateLimit);
+    let refused = Outcome::Error(ErrorType::AuthError, Reason::Forbidden);
+    for (observer, derived) in [(Observer::Tap, true), (Observer::Sdk, false)] {
+        let metrics = Metrics::new(Options::new("test", "0"));
+        let origin = origin("s", observer);
+        metrics.record(&origin, &call("t", limited));
+        metrics.record(&origin, &call("t", refused));
+        let text = metrics.encode().unwrap();
+        let has = |series: &str| text.contains(series);
+        assert_eq!(has("mcp_rate_limit_hits_total{limit_type=\"upstream\""), derived);
+        assert_eq!(has("mcp_auth_failures_total{reason=\"insufficient_scope\""), derived);
+    }
+}

@@ -3,14 +3,16 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use mcpmon_bootstrap::http::{Problem, Scope, body};
+use mcpmon_bootstrap::http::{Problem, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Shared, may_read};
+use super::buffers::Body;
+use super::{Shared, bad, may_read};
 use crate::alerts::{Alert, Notification};
-use crate::application::State;
 use crate::failures::Failure;
+use crate::ingest::short;
+use crate::state::State;
 use crate::summary::Summary;
 use crate::verdict::Verdict;
 
@@ -56,10 +58,9 @@ struct Failures {
 pub(super) async fn failures(state: Shared, request: HttpRequest) -> Result<HttpResponse, Problem> {
     may_read(&state, &request)?;
     let wanted = Query::<Wanted>::from_query(request.query_string());
-    let wanted =
-        wanted.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-    let mut failures = state.failures.list(wanted.server.as_deref(), wanted.tool.as_deref());
-    failures.truncate(wanted.limit.unwrap_or(usize::MAX));
+    let Wanted { server, tool, limit } = wanted.map_err(|error| bad(error.to_string()))?.0;
+    let limit = limit.unwrap_or(usize::MAX);
+    let failures = state.failures.list(server.as_deref(), tool.as_deref(), limit);
     Ok(HttpResponse::Ok().json(Failures { failures }))
 }
 
@@ -89,12 +90,11 @@ pub(super) async fn alerts(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    state.tokens.check(Scope::Webhook, request.headers())?;
-    let limits = state.limits;
-    let body = body::read(&request, payload, limits.body_bytes, limits.body_time).await?;
-    let notification: Notification = serde_json::from_slice(&body).map_err(|error| {
+    let allowed = state.tokens.check(Scope::Webhook, request.headers());
+    let ((), body) = Body::receive(allowed, &state, &request, payload).await?;
+    let notification: Notification = serde_json::from_slice(&body.bytes).map_err(|error| {
         let detail = format!("the body is not Alertmanager's webhook, version 4: {error}");
-        Problem::new(StatusCode::BAD_REQUEST, detail)
+        bad(short(detail))
     })?;
     state.alerts.receive(notification);
     Ok(HttpResponse::NoContent().finish())

@@ -1,43 +1,20 @@
 //! `POST /v1/events`: who may send, how much, and in which shape.
 
-use std::io::Read;
-use std::sync::Arc;
-
 use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
-};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
-use flate2::read::MultiGzDecoder;
-use mcpmon_bootstrap::http::{Problem, Scope, body};
+use mcpmon_bootstrap::http::{Problem, Scope};
 use mcpmon_metrics::catalogue::INGEST_REQUESTS;
 use mcpmon_metrics::wire::BatchError;
 use mcpmon_metrics::{Counter, Metrics};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Shared;
-use crate::application::State;
+use super::buffers::Body;
+use super::{Shared, bad};
+use crate::ingest::short;
+use crate::state::State;
 
-/// The memory that bodies may take, in units of a kibibyte.
-#[derive(Debug)]
-pub(crate) struct Buffers(Arc<Semaphore>);
-
-const UNIT_BYTES: usize = 1024;
 const MAX_KEY_BYTES: usize = 256;
-const RETRY_AFTER_SECONDS: u32 = 1;
-
-impl Buffers {
-    pub(crate) fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes / UNIT_BYTES)))
-    }
-
-    /// Reserves memory for as long as the permit is held; none when there is too little.
-    fn reserve(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).ok()?;
-        self.0.clone().try_acquire_many_owned(units).ok()
-    }
-}
 
 /// Replies by status, for `mcp_ingest_requests_total`.
 #[derive(Debug)]
@@ -76,39 +53,27 @@ pub(super) async fn events(state: Shared, request: HttpRequest, payload: Payload
 
 async fn accept(state: &State, request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
     let headers = request.headers();
-    state.tokens.check(Scope::Write, headers)?;
-    let (shape, gzip, key) = (shape(headers)?, is_gzip(headers)?, key(headers)?);
-    let limits = state.limits;
-    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    let body_bytes = announced.unwrap_or(limits.body_bytes).min(limits.body_bytes);
-    let bytes = body_bytes + if gzip { limits.decompressed_bytes } else { 0 };
-    let _reserved = state.buffers.reserve(bytes).ok_or_else(busy)?;
-    let mut body = body::read(request, payload, limits.body_bytes, limits.body_time).await?;
-    state.ingest.received(body.len());
+    let head = || {
+        state.tokens.check(Scope::Write, headers)?;
+        Ok((shape(headers)?, is_gzip(headers)?, key(headers)?))
+    };
+    let ((shape, gzip, key), mut body) = Body::receive(head(), state, request, payload).await?;
+    state.ingest.received(body.bytes.len());
     if gzip {
-        body = decompress(body, limits.decompressed_bytes).await?;
+        body = body.decompress(state).await?;
     }
     let reply = match shape {
-        Shape::Batch => state.ingest.batch(&body, key),
+        Shape::Batch => state.ingest.batch(&body.bytes, key),
         Shape::Lines => {
-            let text = std::str::from_utf8(&body).map_err(|e| bad(format!("the body: {e}")))?;
-            state.ingest.lines(text, key)
+            let text = std::str::from_utf8(&body.bytes);
+            state.ingest.lines(text.map_err(|e| bad(format!("the body is no text: {e}")))?, key)
         }
     };
     reply.map_err(|error| match error {
         BatchError::TooMany => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
-        _ => bad(error.to_string()),
+        // It may quote what was sent.
+        _ => bad(short(error.to_string())),
     })
-}
-
-fn bad(detail: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, detail)
-}
-
-fn busy() -> Problem {
-    let detail = "too much is being received at once; try again later";
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
-        .header(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))
 }
 
 fn shape(headers: &HeaderMap) -> Result<Shape, Problem> {
@@ -128,12 +93,13 @@ fn shape(headers: &HeaderMap) -> Result<Shape, Problem> {
 }
 
 fn is_gzip(headers: &HeaderMap) -> Result<bool, Problem> {
-    match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
-        None | Some(b"" | b"identity") => Ok(false),
-        Some(b"gzip") => Ok(true),
-        Some(other) => {
-            let other = String::from_utf8_lossy(other);
-            let detail = format!("Content-Encoding is {other:?}; expected gzip or none");
+    let value = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes).unwrap_or_default();
+    match value.to_ascii_lowercase().as_slice() {
+        b"" | b"identity" => Ok(false),
+        b"gzip" | b"x-gzip" => Ok(true),
+        _ => {
+            let value = String::from_utf8_lossy(value);
+            let detail = format!("Content-Encoding is {value:?}; expected gzip or none");
             Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
         }
     }
@@ -145,20 +111,4 @@ fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
         Ok(key) if !key.is_empty() && key.len() <= MAX_KEY_BYTES => Ok(Some(key)),
         _ => Err(bad(format!("Idempotency-Key: expected 1 to {MAX_KEY_BYTES} ASCII characters"))),
     }
-}
-
-/// Decompresses off the workers, and stops at the limit: a bomb costs no more than that.
-async fn decompress(body: Bytes, limit: usize) -> Result<Bytes, Problem> {
-    let decompressed = tokio::task::spawn_blocking(move || {
-        let mut text = Vec::new();
-        let decoder = MultiGzDecoder::new(&*body);
-        decoder.take(limit as u64 + 1).read_to_end(&mut text).map(|_| text)
-    });
-    let decompressed = decompressed.await.map_err(|e| bad(e.to_string()))?;
-    let text = decompressed.map_err(|e| bad(format!("the body is not gzip: {e}")))?;
-    if text.len() > limit {
-        let detail = format!("the body decompresses to too much; expected at most {limit} bytes");
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
-    }
-    Ok(text.into())
 }

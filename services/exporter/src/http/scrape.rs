@@ -23,3 +23,30 @@ pub(super) async fn metrics(state: Shared, request: HttpRequest) -> Result<HttpR
     let text = text.await.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?;
     Ok(HttpResponse::Ok().content_type(TEXT_FORMAT).body(text))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use actix_web::test::TestRequest;
+    use actix_web::web::Data;
+    use futures_util::poll;
+    use mcpmon_bootstrap::Settings;
+
+    use super::*;
+    use crate::{Application, Config};
+
+    #[tokio::test]
+    async fn one_is_in_flight_at_a_time() {
+        let mut config = Config::read(&mut Settings::empty());
+        config.listen.address.set_port(0);
+        let state = Data::from(Application::build(config).unwrap().state());
+
+        let in_flight = state.scrape.clone().lock_owned().await;
+        let mut waiting = pin!(metrics(state.clone(), TestRequest::get().to_http_request()));
+        assert!(matches!(poll!(&mut waiting), Poll::Pending), "it begins beside another");
+        drop(in_flight);
+        assert_eq!(waiting.await.unwrap().status(), StatusCode::OK);
+    }
+}

@@ -1,7 +1,7 @@
 //! The exporter as its clients see it: the real application over real sockets, and the real
 //! program where memory, signals and exit codes count.
 
-#![allow(clippy::unwrap_used, reason = "a broken assumption fails the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a broken assumption fails the test")]
 
 mod access;
 mod configuration;

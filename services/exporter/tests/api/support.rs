@@ -6,19 +6,20 @@ mod program;
 use std::io;
 use std::ops::Deref;
 
-use mcp_exporter::{Application, Config, SECTIONS};
+use mcp_exporter::{Application, Config, Overview, SECTIONS};
 use mcpmon_bootstrap::settings::environment_name;
 use mcpmon_bootstrap::{ConfigErrors, Settings, Sources};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub(crate) use self::http::{Client, Connection, PATIENCE, Reply, Request, get, gzip, post};
+pub(crate) use self::http::{Client, PATIENCE, Request, get, gzip, post};
 pub(crate) use self::program::{Program, mebibytes, run};
 
 /// A running exporter inside of the test.
 pub(crate) struct Exporter {
     client: Client,
+    overview: Overview,
     stop: oneshot::Sender<()>,
     running: JoinHandle<io::Result<()>>,
 }
@@ -29,11 +30,17 @@ impl Exporter {
         let config = read(config).unwrap();
         let application = Application::build(config).unwrap();
         let client = Client::new(application.address());
+        let overview = application.overview();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(application.run(async { _ = stopped.await }));
-        let exporter = Self { client, stop, running };
+        let exporter = Self { client, overview, stop, running };
         assert_eq!(exporter.send(get("/health/ready")).await.status, 200);
         exporter
+    }
+
+    /// What it counted, also when it answers no more.
+    pub(crate) fn overview(&self) -> Overview {
+        self.overview.clone()
     }
 
     /// Asks it to stop; the handle resolves when it has.
@@ -72,4 +79,9 @@ pub(crate) fn batch(server: &str, events: &[Value]) -> Value {
 /// A call that succeeded.
 pub(crate) fn call(tool: &str) -> Value {
     json!({"type": "tool_call", "tool": tool, "status": "success", "duration_seconds": 0.042})
+}
+
+/// JSON for a snapshot.
+pub(crate) fn pretty(json: &Value) -> String {
+    serde_json::to_string_pretty(json).unwrap()
 }

@@ -1,6 +1,7 @@
 //! Which names we answer to. A web page that a person opens can make the browser ask a service on
 //! loopback, under a name of the page's choice (DNS rebinding); `Host` and `Origin` give it away.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use actix_web::Error;
@@ -9,8 +10,10 @@ use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
 use actix_web::middleware::{Next, from_fn};
+use actix_web::web::Payload;
 
 use super::Problem;
+use super::body::abandon;
 use crate::settings::Settings;
 
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -43,6 +46,17 @@ impl AllowedHosts {
             |names| names.iter().map(|name| Authority::new(name)).collect::<Result<_, _>>(),
         );
         Self { section: section.to_owned(), hosts }
+    }
+
+    /// Adds the address that the service listens on: who can reach it asks by it.
+    pub(super) fn add_address(&mut self, ip: IpAddr) {
+        if !ip.is_unspecified() {
+            // With a port, an IPv6 address gets its brackets.
+            let text = SocketAddr::new(ip, 0).to_string();
+            self.hosts.extend(
+                split(&text).map(|(host, _)| Authority { host: host.to_owned(), port: None }),
+            );
+        }
     }
 
     /// Whether a request with these headers may be answered.
@@ -119,14 +133,20 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
 {
-    from_fn(move |request: ServiceRequest, next: Next<B>| {
+    from_fn(move |mut request: ServiceRequest, next: Next<B>| {
         let verdict = if OPEN_PATHS.contains(&request.path()) {
             Ok(())
         } else {
             hosts.check(request.headers())
         };
         async move {
-            verdict?;
+            if let Err(problem) = verdict {
+                // The body of a refused request is not read, so its connection has to end.
+                if let Ok(payload) = request.extract::<Payload>().await {
+                    abandon(payload);
+                }
+                return Err(problem.into());
+            }
             next.call(request).await
         }
     })
@@ -160,6 +180,20 @@ mod tests {
         let hosts = AllowedHosts::from_settings(&mut settings, "demo");
         settings.finish().unwrap();
         hosts
+    }
+
+    #[test]
+    fn the_address_that_it_listens_on_is_its_own() {
+        let allows = |ip: &str, host: &str| {
+            let mut hosts = hosts("");
+            hosts.add_address(ip.parse().unwrap());
+            hosts.allows(host)
+        };
+        assert!(allows("10.0.0.7", "10.0.0.7:9090"));
+        assert!(allows("127.0.0.2", "127.0.0.2"));
+        assert!(allows("fd00::7", "[fd00::7]:9090"));
+        assert!(!allows("10.0.0.7", "10.0.0.8:9090"));
+        assert!(!allows("0.0.0.0", "0.0.0.0:9090"));
     }
 
     fn verdict(headers: &[(HeaderName, &str)]) -> u16 {

@@ -61,7 +61,8 @@ impl Listen {
             "Port to listen on; 0 means any free port.",
         );
         let tokens = Tokens::from_settings(settings, section, scopes);
-        let hosts = AllowedHosts::from_settings(settings, section);
+        let mut hosts = AllowedHosts::from_settings(settings, section);
+        hosts.add_address(ip);
         let allow_unauthenticated = settings.value(
             &format!("{section}.allow_unauthenticated"),
             false,

@@ -41,6 +41,7 @@ pub(super) struct Server {
     other: Tool,
     none: Tool,
     duplicates: Count,
+    dropped: Count,
     auth_failures: [OnceLock<Count>; AuthFailure::ALL.len()],
     generations: [OnceLock<Count>; GenerationStatus::ALL.len()],
     security_events: [OnceLock<Count>; SecurityEvent::ALL.len()],
@@ -58,6 +59,7 @@ impl Server {
             other: Tool::new(label.clone(), OTHER.into()),
             none: Tool::new(label.clone(), NO_TOOL.into()),
             duplicates: families.duplicates.bind(&[&label]),
+            dropped: families.dropped.bind(&[&label]),
             auth_failures: Default::default(),
             generations: Default::default(),
             security_events: Default::default(),
@@ -147,6 +149,16 @@ impl Server {
 
     pub(super) fn is_listed(&self) -> bool {
         self.listed.load(Ordering::Relaxed)
+    }
+
+    /// The label of a tool as it is now: its name, or `_other` while it is not admitted.
+    pub(super) fn tool_label(&self, name: &str) -> Arc<str> {
+        let tools = self.tools.load();
+        tools.get(name).map_or_else(|| self.other.label().clone(), |tool| tool.label().clone())
+    }
+
+    pub(super) fn dropped(&self, count: u64) {
+        self.dropped.add(count);
     }
 
     pub(super) fn duplicates(&self, count: u64) {

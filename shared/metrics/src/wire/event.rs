@@ -8,13 +8,13 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use super::text::Text;
-use crate::event::{Event, MAX_COUNT, Seconds, ToolCall, TraceId};
+use crate::event::{Event, MAX_BYTES, MAX_COUNT, MAX_SECONDS, Seconds, ToolCall, TraceId};
 use crate::label::{ErrorType, Method, ProtocolVersion, Reason, Status};
 use crate::name::Name;
 use crate::outcome::Outcome;
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an event")]
 pub(super) struct WireEvent<'a> {
     #[serde(borrow, rename = "type")]
     kind: Option<Text<'a>>,
@@ -106,20 +106,29 @@ fn maybe_one_of<T: FromStr<Err: fmt::Display>>(
 
 fn seconds(key: &str, value: Option<f64>) -> Checked<Seconds> {
     let value = need(key, value)?;
-    Seconds::new(value)
-        .ok_or_else(|| format!("{key}: {value} is not a duration; expected seconds, 0 or more"))
+    Seconds::new(value).ok_or_else(|| {
+        format!("{key}: {value:?} is no duration; expected seconds from 0 to {MAX_SECONDS}")
+    })
 }
 
-fn whole(key: &str, value: u64) -> Checked<u64> {
-    if value <= MAX_COUNT {
+fn whole(key: &str, value: u64, most: u64) -> Checked<u64> {
+    if value <= most {
         Ok(value)
     } else {
-        Err(format!("{key}: {value} is beyond 2^53; expected a number that JSON holds exactly"))
+        Err(format!("{key}: {value} is too large; expected at most {most}"))
     }
 }
 
-fn maybe_whole(key: &str, value: Option<u64>) -> Checked<Option<u64>> {
-    value.map(|value| whole(key, value)).transpose()
+fn reading(value: Option<u64>) -> Checked<u64> {
+    whole("value", need("value", value)?, MAX_COUNT)
+}
+
+fn tokens(key: &str, value: Option<u64>) -> Checked<u64> {
+    whole(key, value.unwrap_or(0), MAX_COUNT)
+}
+
+fn bytes(key: &str, value: Option<u64>) -> Checked<Option<u64>> {
+    value.map(|value| whole(key, value, MAX_BYTES)).transpose()
 }
 
 fn protocol(text: Option<Text<'_>>) -> Option<ProtocolVersion> {
@@ -167,7 +176,7 @@ impl<'a> TryFrom<WireEvent<'a>> for Event<'a> {
     type Error = String;
 
     fn try_from(w: WireEvent<'a>) -> Checked<Self> {
-        let count = whole("count", w.count.unwrap_or(1))?;
+        let count = whole("count", w.count.unwrap_or(1), MAX_COUNT)?;
         let kind = w.kind.ok_or("type is missing; expected tool_call or another type of event")?;
         Ok(match &*kind.0 {
             "tool_call" => {
@@ -180,8 +189,8 @@ impl<'a> TryFrom<WireEvent<'a>> for Event<'a> {
                     tool: name("tool", w.tool)?,
                     outcome: outcome(one_of("status", w.status)?, w.error_type, w.reason)?,
                     duration: seconds("duration_seconds", w.duration_seconds)?,
-                    request_bytes: maybe_whole("request_bytes", w.request_bytes)?,
-                    response_bytes: maybe_whole("response_bytes", w.response_bytes)?,
+                    request_bytes: bytes("request_bytes", w.request_bytes)?,
+                    response_bytes: bytes("response_bytes", w.response_bytes)?,
                     message: w.message.map(|text| text.0),
                     trace_id: w
                         .trace_id
@@ -217,16 +226,12 @@ impl<'a> TryFrom<WireEvent<'a>> for Event<'a> {
             },
             "connections" => Event::Connections {
                 transport: one_of("transport", w.transport)?,
-                value: whole("value", need("value", w.value)?)?,
+                value: reading(w.value)?,
             },
-            "queue_depth" => Event::QueueDepth {
-                tool: name("tool", w.tool)?,
-                value: whole("value", need("value", w.value)?)?,
-            },
-            "inflight" => Event::Inflight {
-                tool: name("tool", w.tool)?,
-                value: whole("value", need("value", w.value)?)?,
-            },
+            "queue_depth" => {
+                Event::QueueDepth { tool: name("tool", w.tool)?, value: reading(w.value)? }
+            }
+            "inflight" => Event::Inflight { tool: name("tool", w.tool)?, value: reading(w.value)? },
             "server_started" => Event::ServerStarted {
                 name: maybe_name("name", w.name)?,
                 version: maybe_name("version", w.version)?,
@@ -241,7 +246,7 @@ impl<'a> TryFrom<WireEvent<'a>> for Event<'a> {
                     .collect::<Checked<_>>()?,
                 schema_hash: need("schema_hash", w.schema_hash)?.0,
                 complete: need("complete", w.complete)?,
-                bytes: maybe_whole("bytes", w.bytes)?,
+                bytes: bytes("bytes", w.bytes)?,
             },
             "agent_usage" => Event::AgentUsage {
                 agent: name("agent", w.agent)?,
@@ -251,12 +256,13 @@ impl<'a> TryFrom<WireEvent<'a>> for Event<'a> {
             "llm_tokens" => Event::LlmTokens {
                 provider: name("provider", w.provider)?,
                 model: name("model", w.model)?,
-                input: whole("input", w.input.unwrap_or(0))?,
-                output: whole("output", w.output.unwrap_or(0))?,
-                cache_read: whole("cache_read", w.cache_read.unwrap_or(0))?,
-                cache_write: whole("cache_write", w.cache_write.unwrap_or(0))?,
+                input: tokens("input", w.input)?,
+                output: tokens("output", w.output)?,
+                cache_read: tokens("cache_read", w.cache_read)?,
+                cache_write: tokens("cache_write", w.cache_write)?,
             },
             "generation_3d" => Event::Generation3d { status: one_of("status", w.status)?, count },
+            "observations_dropped" => Event::ObservationsDropped { count },
             "auth_failure" => Event::AuthFailure { reason: one_of("reason", w.reason)?, count },
             "validation_failure" => Event::ValidationFailure {
                 tool: name("tool", w.tool)?,
@@ -277,5 +283,5 @@ impl<'a> TryFrom<WireEvent<'a>> for Event<'a> {
 }
 
 const KINDS: &str = "tool_call, operation, error, rate_limit, connections, queue_depth, inflight, \
-server_started, tools_listed, agent_usage, llm_tokens, generation_3d, auth_failure, \
-validation_failure, security_event";
+server_started, tools_listed, agent_usage, llm_tokens, generation_3d, observations_dropped, \
+auth_failure, validation_failure, security_event";

@@ -2,10 +2,13 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures_util::poll;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -46,6 +49,7 @@ pub(crate) fn get(path: &str) -> Request {
 }
 
 /// A `POST` of JSON.
+#[expect(clippy::needless_pass_by_value, reason = "a literal and a value are written alike")]
 pub(crate) fn post(path: &str, body: impl ToString) -> Request {
     let request = Request { method: "POST", ..get(path) };
     request.body(body.to_string()).header("content-type", "application/json")
@@ -181,6 +185,18 @@ impl Connection {
         self.reply().await
     }
 
+    /// Sends all but the last byte of a request's body, which it gives, once the exporter has
+    /// begun to handle the request.
+    pub(crate) async fn begin(&mut self, request: Request) -> u8 {
+        let mut bytes = request.clone().header("expect", "100-continue").bytes();
+        let last = bytes.pop().unwrap();
+        let (head, body) = bytes.split_at(bytes.len() + 1 - request.body.len());
+        self.write(head).await;
+        assert_eq!(self.reply().await.status, 100);
+        self.write(body).await;
+        last
+    }
+
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).await.unwrap();
     }
@@ -190,9 +206,19 @@ impl Connection {
         self.0.write_all(bytes).await.is_ok()
     }
 
+    /// Whether a reply has begun to arrive.
+    pub(crate) async fn has_reply(&mut self) -> bool {
+        matches!(poll!(pin!(self.0.fill_buf())), Poll::Ready(Ok(bytes)) if !bytes.is_empty())
+    }
+
     /// The next reply.
     pub(crate) async fn reply(&mut self) -> Reply {
         timeout(PATIENCE, self.read_reply(true)).await.expect("no reply").expect("a reply")
+    }
+
+    /// The next whole reply, unless the connection ends before.
+    pub(crate) async fn try_reply(&mut self) -> Option<Reply> {
+        timeout(PATIENCE, self.read_reply(true)).await.expect("neither a reply nor an end")
     }
 
     /// The next reply to a `HEAD`.

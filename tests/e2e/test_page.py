@@ -1,0 +1,149 @@
+"""The status page in a real browser: it shows what was posted, in light and in dark, without a
+complaint of the browser's."""
+
+import json
+import re
+import subprocess
+import time
+import urllib.request
+import zlib
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+EVENTS = [
+    {"type": "tool_call", "tool": "search <b>catalogue</b>", "status": "success", "duration_seconds": 0.042},
+    {
+        "type": "tool_call",
+        "tool": "generate_3d",
+        "status": "error",
+        "error_type": "api_error",
+        "reason": "upstream_5xx",
+        "duration_seconds": 2.1,
+    },
+    {"type": "llm_tokens", "provider": "anthropic", "model": "claude-sonnet-4-5", "input": 1000, "output": 500},
+]
+
+NOTIFICATION = {
+    "version": "4",
+    "alerts": [
+        {
+            "status": "firing",
+            "labels": {"alertname": "McpErrorRatioHigh", "severity": "critical", "server": "boutique"},
+            "annotations": {"summary": "half of the calls fail"},
+            "startsAt": "2026-03-01T10:15:04Z",
+        }
+    ],
+}
+
+
+class Tables(HTMLParser):
+    """The texts of each table body's rows, by the body's id, and of the elements with an id."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.rows: dict[str, list[list[str]]] = {}
+        self.texts: dict[str, str] = {}
+        self._body = self._element = None
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        name = dict(attributes).get("id")
+        if name:
+            self._element = name
+            self.texts.setdefault(name, "")
+        if tag == "tbody":
+            self._body = self.rows.setdefault(name, [])
+        elif self._body is not None and tag == "tr":
+            self._body.append([])
+        elif self._body is not None and tag in ("td", "th"):
+            self._body[-1].append("")
+
+    def handle_endtag(self, tag):
+        if tag == "tbody":
+            self._body = None
+
+    def handle_data(self, text):
+        if self._body:
+            self._body[-1][-1] += text
+        elif self._element:
+            self.texts[self._element] += text
+
+
+def post(url: str, body: dict) -> None:
+    headers = {"content-type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    assert urllib.request.urlopen(request, timeout=10).status in (202, 204)
+
+
+def browse(folder: Path, url: str, *arguments: str) -> subprocess.CompletedProcess:
+    """Opens the page in a profile of its own, lets five seconds of the page's own time pass, and
+    gives what the browser wrote."""
+    browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    settings = [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=5000", "--enable-logging=stderr"]
+    command = [*browser, *settings, *arguments, url]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+
+def complaints(browser: subprocess.CompletedProcess) -> list[str]:
+    return re.findall(r"CONSOLE.*", browser.stderr)
+
+
+def corner(picture: bytes) -> tuple[int, ...]:
+    """The colour of a PNG's first pixel, which every filter leaves as it is."""
+    data, place = b"", 8
+    while place < len(picture):
+        length, kind = int.from_bytes(picture[place : place + 4]), picture[place + 4 : place + 8]
+        if kind == b"IDAT":
+            data += picture[place + 8 : place + 8 + length]
+        place += length + 12
+    return tuple(zlib.decompress(data)[1:4])
+
+
+@pytest.fixture
+def page(exporter):
+    post(f"{exporter.url}/v1/events", {"server": "boutique", "source": "b-1", "events": EVENTS})
+    post(f"{exporter.url}/v1/alerts", NOTIFICATION)
+    # The totals that the page shows may be half a second old.
+    deadline = time.monotonic() + 10
+    while not exporter.json("/api/v1/summary")["servers"] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return exporter.url
+
+
+def test_the_tables_show_what_was_posted(page, tmp_path):
+    browser = browse(tmp_path, page, "--dump-dom")
+    assert complaints(browser) == []
+    shown = Tables(browser.stdout)
+    (server,) = shown.rows["servers"]
+    assert server[:2] == ["boutique", "2"]
+    assert server[3] == "50.0 %"
+    assert server[7:] == ["1,500", "$0.0105"]
+    assert [row[:3] for row in shown.rows["tools"]] == [
+        ["generate_3d", "boutique", "1"],
+        ["search <b>catalogue</b>", "boutique", "1"],
+    ]
+    (failure,) = shown.rows["failures"]
+    assert failure[1:5] == ["generate_3d", "boutique", "error", "api_error · upstream_5xx"]
+    (alert,) = shown.rows["alerts"]
+    assert alert[0] == "McpErrorRatioHigh" and alert[-1] == "half of the calls fail"
+    assert shown.texts["verdict"].strip() == "UNKNOWN (traffic only)"
+    assert "no server had 20 calls in the window" in browser.stdout
+
+
+def test_an_exporter_without_calls_says_what_to_do(exporter, tmp_path):
+    browser = browse(tmp_path, exporter.url, "--dump-dom")
+    assert complaints(browser) == []
+    ((hint,),) = Tables(browser.stdout).rows["servers"]
+    assert hint.startswith("No calls yet. Put mcp-tap in front of an MCP server")
+
+
+@pytest.mark.parametrize(("scheme", "setting"), [("dark", 0), ("light", 1)])
+def test_the_page_follows_the_colour_scheme(scheme, setting, page, tmp_path):
+    picture = tmp_path / f"{scheme}.png"
+    arguments = [f"--blink-settings=preferredColorScheme={setting}", "--window-size=1200,900"]
+    browser = browse(tmp_path, page, *arguments, f"--screenshot={picture}")
+    assert complaints(browser) == []
+    brightness = sum(corner(picture.read_bytes())) / 3
+    assert brightness < 64 if scheme == "dark" else brightness > 224
