@@ -47,7 +47,7 @@ const SECRET_KEYS: &[&str] = &[
 pub fn redact(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    let mut next_is_secret = false;
+    let mut next = Next::Text;
     while !rest.is_empty() {
         let gap = rest.find(|c: char| !is_gap(c)).unwrap_or(rest.len());
         out.push_str(&rest[..gap]);
@@ -58,21 +58,46 @@ pub fn redact(text: &str) -> String {
             continue;
         }
         // `token = x` and `Authorization: Bearer x`: the mark and the secret are words apart.
-        if next_is_secret && is_separator(word) {
+        if next != Next::Text && (is_separator(word) || is_scheme(word)) {
             out.push_str(word);
             continue;
         }
-        if next_is_secret && !is_scheme(word) {
-            out.push_str(REDACTED);
-            next_is_secret = false;
-            continue;
-        }
-        next_is_secret = is_scheme(word) || push_word(&mut out, word, rest);
-        if is_scheme(word) {
-            out.push_str(word);
+        match next {
+            Next::Text if is_scheme(word) => {
+                out.push_str(word);
+                next = Next::Secret;
+            }
+            Next::Text => next = push_word(&mut out, word, rest),
+            Next::Secret => {
+                out.push_str(REDACTED);
+                next = Next::Text;
+            }
+            Next::SecretLine => {
+                out.push_str(REDACTED);
+                next = Next::Text;
+                rest = &rest[rest.find('\n').unwrap_or(rest.len())..];
+            }
         }
     }
     out
+}
+
+/// What the next word is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Text,
+    /// The value of a key, or a token behind its scheme.
+    Secret,
+    /// The value of a header, which may have any scheme and any number of words.
+    SecretLine,
+}
+
+impl Next {
+    fn value_of(key: &str) -> Self {
+        let key = key.to_ascii_lowercase();
+        let is_header = ["authorization", "cookie"].iter().any(|header| key.contains(header));
+        if is_header { Self::SecretLine } else { Self::Secret }
+    }
 }
 
 /// A message as it leaves the tool: redacted, and cut to [`MAX_MESSAGE_BYTES`].
@@ -94,7 +119,10 @@ fn head(text: &str) -> &str {
 
 fn is_gap(c: char) -> bool {
     c.is_whitespace()
-        || matches!(c, '"' | '\'' | '`' | ',' | ';' | '&' | '(' | ')' | '{' | '}' | '<' | '>')
+        || matches!(
+            c,
+            '"' | '\\' | '\'' | '`' | ',' | ';' | '&' | '(' | ')' | '{' | '}' | '<' | '>'
+        )
 }
 
 fn is_separator(word: &str) -> bool {
@@ -110,28 +138,34 @@ fn is_secret_key(key: &str) -> bool {
     SECRET_KEYS.iter().any(|secret| key.contains(secret))
 }
 
-/// Writes a word. True when its value is the next word.
-fn push_word(out: &mut String, word: &str, rest: &str) -> bool {
+/// Writes a word, and says what the next one is.
+fn push_word(out: &mut String, word: &str, rest: &str) -> Next {
     let word = without_user(word);
     let Some(at) = word.find(['=', ':']).filter(|at| !word[*at..].starts_with("://")) else {
         push_runs(out, &word);
         // `"token": "x"`: the separator is behind the closing quote.
-        let behind =
-            rest.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`'));
-        return is_secret_key(&word) && behind.starts_with(['=', ':']);
+        let quote = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '\\');
+        let behind = rest.trim_start_matches(quote);
+        let is_key = is_secret_key(&word) && behind.starts_with(['=', ':']);
+        return if is_key { Next::value_of(&word) } else { Next::Text };
     };
     let (key, value) = word.split_at(at + 1);
     if !is_secret_key(&key[..at]) {
         push_runs(out, &word);
-        return false;
+        return Next::Text;
     }
     out.push_str(key);
+    let next = Next::value_of(&key[..at]);
     if value.is_empty() || is_scheme(value) {
         out.push_str(value);
-        return true;
+        return next;
+    }
+    if next == Next::SecretLine {
+        // `Authorization:Token x`: what was taken for the value may be a scheme.
+        return Next::SecretLine;
     }
     out.push_str(REDACTED);
-    false
+    Next::Text
 }
 
 /// `scheme://user:password@host` without its user part.
@@ -189,6 +223,10 @@ mod tests {
             ("connection refused (os error 111)", "connection refused (os error 111)"),
             ("401 with Authorization: Bearer abc.def", "401 with Authorization: Bearer [redacted]"),
             ("authorization:bearer abc", "authorization:bearer [redacted]"),
+            ("Authorization: Token abc123 refused\nnext", "Authorization: [redacted]\nnext"),
+            ("Authorization:Digest username=joe, response=f00", "Authorization: [redacted]"),
+            ("Cookie: a=1; session=xyz", "Cookie: [redacted]"),
+            (r#"{\"token\": \"abc\"}"#, r#"{\"token\": \"[redacted]\"}"#),
             ("basic dXNlcjpwYXNz failed", "basic [redacted] failed"),
             ("password=hunter2 user=joe", "password=[redacted] user=joe"),
             ("PGPASSWORD = hunter2;", "PGPASSWORD = [redacted];"),
