@@ -7,6 +7,7 @@
 mod admission;
 pub mod catalogue;
 pub mod event;
+mod histogram;
 pub mod label;
 mod markdown;
 pub mod name;

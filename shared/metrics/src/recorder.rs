@@ -361,7 +361,8 @@ impl ServerMetrics {
             let tool = tool.map(Tool::label);
             self.server.detailed_operation(families, labels, tool, protocol, seconds);
         } else {
-            self.server.operation(families, method, error_type, transport, seconds);
+            let labels = (method, error_type, transport);
+            self.server.operation(families, tool, labels, seconds);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The one place where families become OpenTelemetry instruments and text.
 //!
-//! Counters, gauges and histograms go through `opentelemetry-prometheus`; summaries, which
-//! OpenTelemetry does not have, through a collector of our own in the same registry. The
+//! Counters, gauges and histograms go through `opentelemetry-prometheus`; what OpenTelemetry does
+//! not have, summaries and histograms in cells, through collectors of our own in the same registry. The
 //! bound-instrument API is experimental upstream: nothing outside this module names it.
 
 use std::fmt;
@@ -19,6 +19,7 @@ use prometheus::{Registry, TextEncoder};
 
 use crate::admission::Budgets;
 use crate::catalogue::{self, Family, Kind};
+use crate::histogram::CellFamily;
 use crate::summary::SummaryFamily;
 
 /// The `Content-Type` of [`crate::Metrics::encode`]'s text.
@@ -140,6 +141,14 @@ impl Telemetry {
             .register(Box::new(summaries.clone()))
             .expect("names in the catalogue are unique and its labels legal");
         summaries
+    }
+
+    pub(crate) fn cells(&self, family: Family) -> CellFamily {
+        let cells = CellFamily::new(family);
+        self.registry
+            .register(Box::new(cells.clone()))
+            .expect("names in the catalogue are unique and its labels legal");
+        cells
     }
 
     /// Reads a gauge at each scrape. Series that a reading leaves out end.

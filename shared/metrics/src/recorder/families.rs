@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::tool::Budget;
 use crate::admission::{Budgets, Vocabulary};
 use crate::catalogue::{self, Family, LABEL_OVERFLOW};
+use crate::histogram::{Cell, CellFamily};
 use crate::label::{Bounded, Label, Reason, TokenType};
 use crate::prices::Prices;
 use crate::summary::SummaryFamily;
-use crate::telemetry::{Amount, Count, Counters, Distribution, Histograms, Telemetry};
+use crate::telemetry::{Amount, Count, Counters, Histograms, Telemetry};
 
 pub(super) struct Families {
     pub(super) calls: Counters<u64>,
@@ -27,8 +28,8 @@ pub(super) struct Families {
     pub(super) duplicates: Counters<u64>,
     pub(super) dropped: Counters<u64>,
     pub(super) tool_pairs: Budget,
-    operations: Histograms,
-    operation_sets: Combinations<Operation, Distribution>,
+    operations: CellFamily,
+    operation_sets: Combinations<Operation, Arc<Cell>>,
     error_details: Budget,
     overflows: Vec<Count>,
     agents: Vocabulary,
@@ -117,7 +118,7 @@ impl Families {
             duplicates: counters(catalogue::DUPLICATE_OBSERVER),
             dropped: counters(catalogue::TAP_EVENTS_DROPPED),
             tool_pairs: Budget::new(budgets.pairs),
-            operations: telemetry.histograms(catalogue::OPERATION_DURATION),
+            operations: telemetry.cells(catalogue::OPERATION_DURATION),
             operation_sets: Combinations::new(budgets.combinations),
             error_details: Budget::new(budgets.error_details),
             overflows: Bounded::ALL.iter().map(|label| overflow.bind(&[label.as_str()])).collect(),
@@ -165,24 +166,15 @@ impl Families {
         let overflowed = self.operation_sets.with(
             operation,
             fallback,
-            |o| {
-                self.operations.bind(&[
-                    o.error_type,
-                    &o.tool,
-                    o.method,
-                    o.protocol,
-                    o.network,
-                    &o.server,
-                ])
-            },
-            |histogram| histogram.record(seconds),
+            |operation| self.bind_operation(operation),
+            |cell| cell.observe(seconds),
         );
         if overflowed {
             self.overflow(Bounded::Operation);
         }
     }
 
-    pub(super) fn bind_operation(&self, operation: &Operation) -> Distribution {
+    pub(super) fn bind_operation(&self, operation: &Operation) -> Arc<Cell> {
         let o = operation;
         self.operations.bind(&[o.error_type, &o.tool, o.method, o.protocol, o.network, &o.server])
     }

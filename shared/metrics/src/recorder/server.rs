@@ -14,7 +14,7 @@ use crate::label::{
     Transport,
 };
 use crate::name::OTHER;
-use crate::telemetry::{Count, Distribution};
+use crate::telemetry::Count;
 
 /// The `tool_name` of an error or a rate limit that belongs to no tool.
 pub const NO_TOOL: &str = "_none";
@@ -45,8 +45,6 @@ pub(super) struct Server {
     auth_failures: [OnceLock<Count>; AuthFailure::ALL.len()],
     generations: [OnceLock<Count>; GenerationStatus::ALL.len()],
     security_events: [OnceLock<Count>; SecurityEvent::ALL.len()],
-    // The commonest operation, a call that succeeded, by transport; the last is an unknown one.
-    succeeded: [OnceLock<Distribution>; Transport::ALL.len() + 1],
 }
 
 impl Server {
@@ -63,7 +61,6 @@ impl Server {
             auth_failures: Default::default(),
             generations: Default::default(),
             security_events: Default::default(),
-            succeeded: Default::default(),
             label,
         }
     }
@@ -183,23 +180,21 @@ impl Server {
             .add(count);
     }
 
-    /// Writes an operation without the convention's optional labels.
+    /// Writes an operation without the convention's optional labels; `tool` is a call's.
     pub(super) fn operation(
         &self,
         families: &Families,
-        method: Method,
-        error_type: Option<&'static str>,
-        transport: Option<Transport>,
+        tool: Option<&Tool>,
+        (method, error_type, transport): (Method, Option<&'static str>, Option<Transport>),
         seconds: f64,
     ) {
-        let operation = || self.labels(method, error_type, transport);
-        if method == Method::ToolsCall && error_type.is_none() {
-            let place = transport.map_or(Transport::ALL.len(), |t| t as usize);
-            self.succeeded[place]
-                .get_or_init(|| families.bind_operation(&operation()))
-                .record(seconds);
-        } else {
-            families.operation(operation(), seconds);
+        let labels = || self.labels(method, error_type, transport);
+        match tool {
+            // The commonest operation by far, and the one that has to be cheap.
+            Some(tool) if error_type.is_none() => {
+                tool.succeeded(transport, || families.bind_operation(&labels())).observe(seconds);
+            }
+            _ => families.operation(labels(), seconds),
         }
     }
 

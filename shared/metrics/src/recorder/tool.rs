@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Families;
-use crate::label::{ErrorType, Label, LimitType, Reason, Status, ValidationType};
+use crate::histogram::Cell;
+use crate::label::{ErrorType, Label, LimitType, Reason, Status, Transport, ValidationType};
 use crate::outcome::Outcome;
 use crate::summary::Summary;
 use crate::telemetry::{Count, Distribution};
@@ -29,6 +30,8 @@ pub(super) struct Tool {
     errors: Mutex<Vec<((ErrorType, Reason), Count)>>,
     rate_limits: [OnceLock<Count>; LimitType::ALL.len()],
     validations: [OnceLock<Count>; ValidationType::ALL.len()],
+    // Calls that succeeded, as operations, by transport; the last is an unknown one.
+    succeeded: [OnceLock<Arc<Cell>>; Transport::ALL.len() + 1],
 }
 
 impl Tool {
@@ -40,6 +43,7 @@ impl Tool {
             errors: Mutex::default(),
             rate_limits: Default::default(),
             validations: Default::default(),
+            succeeded: Default::default(),
         }
     }
 
@@ -109,6 +113,16 @@ impl Tool {
             errors.len() - 1
         });
         errors[place].1.add(count);
+    }
+
+    /// The tool's own cell of its server's operation "a call that succeeded".
+    pub(super) fn succeeded(
+        &self,
+        transport: Option<Transport>,
+        bind: impl FnOnce() -> Arc<Cell>,
+    ) -> &Cell {
+        let place = transport.map_or(Transport::ALL.len(), |transport| transport as usize);
+        self.succeeded[place].get_or_init(bind)
     }
 
     pub(super) fn rate_limit(&self, families: &Families, limit: LimitType, count: u64) {
