@@ -63,11 +63,14 @@ impl Failure {
             }
             Self::Failed(_) => call.error(ErrorType::ToolError, Reason::IsError),
             Self::Upstream => call.error(ErrorType::ApiError, Reason::Upstream5xx),
-            // A call that ends as rate_limited counts a hit of the upstream's limit by itself.
-            Self::UpstreamLimit => call.error(ErrorType::RateLimited, Reason::RateLimit),
+            // Only the tool knows whose limit it was, so it says that beside the call.
+            Self::UpstreamLimit => {
+                monitor.rate_limit(Some(tool), LimitType::Upstream);
+                call.error(ErrorType::RateLimited, Reason::RateLimit);
+            }
             Self::Quota(limit) => {
                 monitor.rate_limit(Some(tool), *limit);
-                call.error(ErrorType::ToolError, Reason::RateLimit);
+                call.error(ErrorType::RateLimited, Reason::RateLimit);
             }
             Self::Timeout => call.timeout(),
             Self::Cancelled => call.cancelled(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcpmon_sdk::label::{Method, ProtocolVersion};
-use mcpmon_sdk::{Event, Monitor, Outcome};
+use mcpmon_sdk::{Ending, Event, Monitor, Outcome};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, DiscoverResult, Implementation,
     InitializeRequestParams, InitializeResult, ListToolsResult, PaginatedRequestParams,
@@ -42,15 +42,22 @@ impl Boutique {
         Self { house, connection }
     }
 
-    /// Records a request that is no tool call and succeeded.
-    fn operation(&self, method: Method, begun: Instant, version: Option<&Version>) {
+    /// Records a request that is no tool call, and passes its answer on.
+    fn operation<T>(
+        &self,
+        method: Method,
+        begun: Instant,
+        version: Option<&Version>,
+        answer: Result<T, ErrorData>,
+    ) -> Result<T, ErrorData> {
         self.house.monitor.record(Event::Operation {
             method,
-            outcome: Outcome::Success,
+            outcome: outcome(&answer),
             duration: begun.elapsed().into(),
             transport: self.connection.transport(),
             protocol_version: version.map(|version| ProtocolVersion::named(version.as_str())),
         });
+        answer
     }
 }
 
@@ -73,8 +80,7 @@ impl ServerHandler for Boutique {
         let begun = Instant::now();
         context.peer.set_peer_info(request.clone());
         let answer = self.negotiate_initialize(&request);
-        self.operation(Method::Initialize, begun, Some(&request.protocol_version));
-        answer
+        self.operation(Method::Initialize, begun, Some(&request.protocol_version), answer)
     }
 
     async fn discover(
@@ -84,8 +90,7 @@ impl ServerHandler for Boutique {
         let begun = Instant::now();
         let versions = self.supported_protocol_versions().into_owned();
         let answer = DiscoverResult::from_server_info(versions, self.get_info());
-        self.operation(Method::Discover, begun, context.protocol_version().as_ref());
-        Ok(answer)
+        self.operation(Method::Discover, begun, context.protocol_version().as_ref(), Ok(answer))
     }
 
     async fn list_tools(
@@ -95,8 +100,7 @@ impl ServerHandler for Boutique {
     ) -> Result<ListToolsResult, ErrorData> {
         let begun = Instant::now();
         let answer = ListToolsResult::with_all_items(tools::list());
-        self.operation(Method::ToolsList, begun, context.protocol_version().as_ref());
-        Ok(answer)
+        self.operation(Method::ToolsList, begun, context.protocol_version().as_ref(), Ok(answer))
     }
 
     async fn call_tool(
@@ -150,6 +154,17 @@ impl ServerHandler for Boutique {
     }
 }
 
+/// How a request with that answer is counted.
+fn outcome<T>(answer: &Result<T, ErrorData>) -> Outcome {
+    let ending = match answer {
+        Ok(_) => Ending::Result { is_error: false },
+        Err(error) => {
+            Ending::RpcError { code: error.code.0.into(), message: error.message.as_ref() }
+        }
+    };
+    ending.into()
+}
+
 /// Why a call has to end before its work does.
 async fn given_up(cancelled: CancellationToken, deadline: Duration) -> Failure {
     match tokio::time::timeout(deadline, cancelled.cancelled()).await {
@@ -162,4 +177,21 @@ async fn given_up(cancelled: CancellationToken, deadline: Duration) -> Failure {
 /// envelope of some 40 bytes is missing; `mcp-tap` sees it too.
 fn json_bytes(value: &impl Serialize) -> u64 {
     serde_json::to_vec(value).map_or(0, |bytes| bytes.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use mcpmon_sdk::label::{ErrorType, Reason};
+
+    use super::*;
+
+    #[test]
+    fn a_refused_request_is_no_success() {
+        let refused = |error| outcome::<()>(&Err(error));
+        let invalid = refused(ErrorData::invalid_params("which version?", None));
+        assert_eq!(invalid, Outcome::Error(ErrorType::ValidationError, Reason::InvalidParams));
+        let broken = refused(ErrorData::internal_error("out of paper", None));
+        assert_eq!(broken, Outcome::Error(ErrorType::RpcError, Reason::Internal));
+        assert_eq!(outcome(&Ok(())), Outcome::Success);
+    }
 }

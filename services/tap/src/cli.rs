@@ -16,7 +16,7 @@ const DEFAULT_EXPORTER: &str = "http://127.0.0.1:9090";
 #[derive(Debug, Parser)]
 #[command(name = "mcp-tap", version)]
 struct Arguments {
-    /// The name under which the server is reported [default: from the command]
+    /// The name under which the server is reported [default: what the command starts]
     #[arg(long, value_name = "NAME")]
     server: Option<String>,
 

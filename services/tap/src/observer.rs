@@ -13,6 +13,7 @@ mod inflight;
 mod json;
 mod listing;
 mod message;
+mod oversized;
 mod replies;
 mod rounds;
 mod stats;
@@ -26,13 +27,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use mcpmon_metrics::label::{Method, ProtocolVersion, Transport};
-use mcpmon_metrics::{Ending, Name};
+use mcpmon_metrics::{Ending, Event, Name};
 
 use self::call::{Call, Params};
 use self::framing::{Framer, Line};
 use self::inflight::Inflight;
 use self::listing::Listing;
-use self::message::{Hasher, Id, Message, messages};
+use self::message::{Hasher, Id, Message, messages, names_itself};
 use self::rounds::Rounds;
 use self::table::Table;
 use crate::sink::EventSink;
@@ -128,6 +129,11 @@ impl<S: EventSink> Observer<S> {
         }
     }
 
+    /// Tells that so many observations were lost.
+    pub fn lost(&self, count: u64) {
+        self.sink.record(Event::ObservationsDropped { count });
+    }
+
     /// What was seen and could not be made an event.
     pub fn stats(&self) -> Stats {
         self.stats
@@ -186,9 +192,23 @@ impl<S: EventSink> Observer<S> {
 
     /// One line or body: a JSON-RPC message, or a batch.
     pub fn message(&mut self, id: ConnectionId, direction: Direction, at: Duration, bytes: &[u8]) {
+        self.read(id, direction, at, bytes, None);
+    }
+
+    /// Reads messages; `length` is the size of one that is abridged. False when something in
+    /// `bytes` is none.
+    fn read(
+        &mut self,
+        id: ConnectionId,
+        direction: Direction,
+        at: Duration,
+        bytes: &[u8],
+        length: Option<u64>,
+    ) -> bool {
         // The closure borrows the observer, and the hasher is needed beside it.
         let hasher = self.hasher.clone();
         let understood = messages(bytes, &hasher, |message, size| {
+            let size = length.unwrap_or(size);
             self.stats.messages += 1;
             match message {
                 Message::Request { id: request, method, params } => {
@@ -206,6 +226,7 @@ impl<S: EventSink> Observer<S> {
         if !understood {
             self.stats.unreadable += 1;
         }
+        understood
     }
 
     /// Lets calls expire and tells gauges. Wanted every [`Observer::patience`].
@@ -254,20 +275,27 @@ impl<S: EventSink> Observer<S> {
         match line {
             Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => {}
             Line::Whole(line) => self.message(id, direction, at, line),
-            Line::Oversized(bytes) => {
+            Line::Oversized(line) => {
                 self.stats.oversized += 1;
-                self.stats.oversized_bytes += bytes;
-                self.doubt(id, direction);
+                self.stats.oversized_bytes += line.length();
+                let message = line.abridged().filter(|message| names_itself(message));
+                let length = Some(line.length());
+                if !message.is_some_and(|message| self.read(id, direction, at, &message, length)) {
+                    self.doubt(id, direction);
+                }
             }
         }
     }
 
     /// A reply that went in `direction` may have been missed: calls that wait for one there must
-    /// not be called abandoned later.
+    /// not be called abandoned later, nor in flight until they expire.
     fn doubt(&mut self, id: ConnectionId, direction: Direction) {
         let asked = direction.opposite();
         for call in self.pending.values_mut().chain(self.tasks.values_mut()) {
-            call.uncertain |= call.connection == id && call.direction == asked;
+            if call.connection == id && call.direction == asked && !call.uncertain {
+                call.uncertain = true;
+                call.tool.iter().for_each(|tool| self.inflight.remove(tool));
+            }
         }
     }
 
@@ -340,13 +368,13 @@ impl<S: EventSink> Observer<S> {
     }
 
     fn start(&mut self, call: &Call) {
-        if let Some(tool) = &call.tool {
+        if let Some(tool) = call.tool.as_ref().filter(|_| !call.uncertain) {
             self.inflight.add(tool);
         }
     }
 
     fn stop(&mut self, call: &Call) {
-        if let Some(tool) = &call.tool {
+        if let Some(tool) = call.tool.as_ref().filter(|_| !call.uncertain) {
             self.inflight.remove(tool);
         }
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
@@ -176,10 +176,11 @@ fn wait(pid: Pid, notices: Sender<Notice>) -> io::Result<()> {
     thread::Builder::new().name("waiter".into()).spawn(wait).map(drop)
 }
 
-/// The child was not reaped yet, so `pid` is still its own.
+/// Signals the server's group, so that a launcher's child hears it as it would without the tap.
+/// The child was not reaped yet, so `pid` is still its own, and its group's.
 fn signal_child(pid: Pid, signal: Option<Signal>) {
     let Some(signal) = signal else { return };
-    if let Err(error) = kill_process(pid, signal) {
+    if let Err(error) = kill_process_group(pid, signal) {
         tracing::warn!(%error, ?signal, "the server could not be signalled");
     }
 }

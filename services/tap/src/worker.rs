@@ -1,16 +1,22 @@
 //! The observer's thread: takes batches from the queue and steps the observer through them.
 //!
 //! A panic in a step is caught and counted, the direction that it happened in begins again at
-//! its next newline, and the traffic does not notice.
+//! its next newline, and the traffic does not notice. What was lost that way, by a full queue, or
+//! because a reply may have been lost is told like everything else: nobody reads the log of a
+//! process that a client started.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::observer::{ConnectionId, Observer};
 use crate::queue::{Batch, Dropped, Kind, Queue, Record};
 use crate::sink::EventSink;
+
+/// The shortest time between two reports of losses.
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// What an observer's thread did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,6 +27,43 @@ pub struct Report {
     pub panics: u64,
     /// Chunks that the queue had no room for.
     pub dropped: Dropped,
+}
+
+/// How much of what was lost has been told, and when.
+#[derive(Debug, Default)]
+struct Losses {
+    told: u64,
+    last: Option<Duration>,
+    waiting: bool,
+}
+
+impl Report {
+    /// Chunks, calls and steps that came to nothing.
+    fn lost(&self) -> u64 {
+        self.dropped.chunks + self.observer.uncertain + self.panics
+    }
+}
+
+impl Losses {
+    /// What is to be told of `lost` now: nothing new, or too soon, is nothing.
+    fn news(&mut self, lost: u64, at: Duration) -> Option<u64> {
+        let rested = self.last.is_none_or(|last| at >= last + PERIOD);
+        self.waiting = lost > self.told && !rested;
+        (lost > self.told && rested).then(|| {
+            self.last = Some(at);
+            lost - std::mem::replace(&mut self.told, lost)
+        })
+    }
+
+    /// How soon [`Losses::news`] is wanted, beside what else is.
+    fn patience(&self, other: Option<Duration>) -> Option<Duration> {
+        if self.waiting { Some(other.map_or(PERIOD, |other| other.min(PERIOD))) } else { other }
+    }
+
+    /// What was not told yet.
+    fn rest(&self, lost: u64) -> Option<u64> {
+        Some(lost - self.told).filter(|rest| *rest > 0)
+    }
 }
 
 /// Observes `queue` as `connection` until it is finished.
@@ -34,16 +77,26 @@ pub fn spawn<S: EventSink + Send + 'static>(
     clock: Clock,
 ) -> std::io::Result<JoinHandle<Report>> {
     thread::Builder::new().name("observer".into()).spawn(move || {
-        let mut panics = 0;
+        let mut report = Report::default();
+        let mut losses = Losses::default();
         let mut batch = Batch::default();
-        while let Some(next) = queue.take(batch, observer.patience()) {
+        while let Some(next) = queue.take(batch, losses.patience(observer.patience())) {
             for (record, bytes) in next.iter() {
-                panics += u64::from(!step(&mut observer, connection, record, bytes));
+                report.panics += u64::from(!step(&mut observer, connection, record, bytes));
             }
-            panics += u64::from(!guard(|| observer.tick(clock.now())));
+            let now = clock.now();
+            report.panics += u64::from(!guard(|| observer.tick(now)));
             batch = next;
+            report = Report { observer: observer.stats(), dropped: queue.dropped(), ..report };
+            if let Some(count) = losses.news(report.lost(), now) {
+                report.panics += u64::from(!guard(|| observer.lost(count)));
+            }
         }
-        Report { observer: observer.stats(), panics, dropped: queue.dropped() }
+        report = Report { observer: observer.stats(), dropped: queue.dropped(), ..report };
+        if let Some(count) = losses.rest(report.lost()) {
+            guard(|| observer.lost(count));
+        }
+        report
     })
 }
 
@@ -74,7 +127,6 @@ fn guard(step: impl FnOnce()) -> bool {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-    use std::time::Duration;
 
     use mcpmon_metrics::Event;
     use mcpmon_metrics::label::Transport;
@@ -88,10 +140,13 @@ mod tests {
 
     impl EventSink for Fragile {
         fn record(&self, event: Event<'static>) {
-            if let Event::ToolCall(call) = event {
-                assert_ne!(call.tool.as_str(), "boom");
-                self.0.lock().unwrap().push(call.tool.as_str().to_owned());
-            }
+            let told = match event {
+                Event::ToolCall(call) => call.tool.as_str().to_owned(),
+                Event::ObservationsDropped { count } => format!("{count} lost"),
+                _ => return,
+            };
+            assert_ne!(told, "boom");
+            self.0.lock().unwrap().push(told);
         }
     }
 
@@ -123,7 +178,7 @@ mod tests {
             (Direction::ToClient, r#"{"id":2,"result":{}}"#),
         ];
         let (told, report) = report(&lines, 1 << 20);
-        assert_eq!((told, report.panics), (vec!["fine".to_owned()], 1));
+        assert_eq!((told, report.panics), (vec!["fine".to_owned(), "1 lost".to_owned()], 1));
     }
 
     #[test]
@@ -131,12 +186,24 @@ mod tests {
         let lines =
             [(Direction::ToServer, BOOM), (Direction::ToServer, FINE), (Direction::ToClient, BOTH)];
         let (told, report) = report(&lines, 1 << 20);
-        assert_eq!((told, report.panics), (vec![], 1));
+        assert_eq!((told, report.panics), (vec!["1 lost".to_owned()], 1));
     }
 
     #[test]
     fn what_had_no_room_is_reported() {
         let (told, report) = report(&[(Direction::ToServer, FINE)], 10);
-        assert_eq!((told, report.dropped.chunks), (vec![], 1));
+        assert_eq!((told, report.dropped.chunks), (vec!["1 lost".to_owned()], 1));
+    }
+
+    #[test]
+    fn losses_are_told_once_and_once_a_second_at_most() {
+        let mut losses = Losses::default();
+        let at = Duration::from_millis;
+        assert_eq!(losses.news(0, at(0)), None);
+        assert_eq!(losses.news(2, at(10)), Some(2));
+        assert_eq!((losses.news(5, at(900)), losses.patience(None)), (None, Some(PERIOD)));
+        assert_eq!((losses.news(5, at(1_010)), losses.patience(None)), (Some(3), None));
+        assert_eq!(losses.news(6, at(1_020)), None);
+        assert_eq!((losses.rest(6), losses.rest(5)), (Some(1), None));
     }
 }

@@ -1,15 +1,17 @@
 //! Which calls run where, so that an error that is reported inside a call details that call.
 //!
 //! A call belongs to the task that opened it, or to the thread where there is no task. Calls of
-//! one task stand in a stack; the innermost is asked first.
+//! one task stand in a stack; the innermost is asked first. Calls that one task polls side by
+//! side cannot be told apart so: their guards are detailed directly.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 
-use mcpmon_metrics::Name;
 use mcpmon_metrics::label::{ErrorType, Reason};
+use mcpmon_metrics::{Event, Name, redact};
 
 const SHARDS: usize = 16;
 
@@ -20,7 +22,7 @@ pub(crate) enum Runner {
     Thread(ThreadId),
 }
 
-/// What is known of an error beyond that it happened.
+/// What is known of an error beyond that it happened: of a call, the last that was reported.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Detail {
     pub(crate) error_type: ErrorType,
@@ -52,7 +54,40 @@ impl Runner {
     }
 }
 
+impl Detail {
+    /// Reads an error's words. Words that are not in the catalogue become its message.
+    pub(crate) fn new(error_type: &str, tool: Option<&str>, reason: &str) -> Self {
+        let (known_type, known_reason) = (error_type.parse(), reason.parse());
+        let message = (known_type.is_err() || known_reason.is_err()).then(|| {
+            let message = redact::message(&format!("{error_type}: {reason}"));
+            tracing::warn!(tool, error = message, "an error that the catalogue does not list");
+            message
+        });
+        Self {
+            error_type: known_type.unwrap_or(ErrorType::InternalError),
+            reason: known_reason.unwrap_or(Reason::Other),
+            message,
+        }
+    }
+
+    /// The error as an event of its own.
+    pub(crate) fn into_event(self, tool: Option<Name<'static>>) -> Event<'static> {
+        Event::Error {
+            error_type: self.error_type,
+            reason: self.reason,
+            tool,
+            message: self.message.map(Cow::Owned),
+            count: 1,
+        }
+    }
+}
+
 impl ActiveCall {
+    /// Hangs `detail` on the call, and gives back the one that it replaces.
+    pub(crate) fn detail(&self, detail: Detail) -> Option<Detail> {
+        lock(&self.detail).replace(detail)
+    }
+
     /// Takes the detail that was reported, if there was any.
     pub(crate) fn take_detail(&self) -> Option<Detail> {
         lock(&self.detail).take()
@@ -95,7 +130,7 @@ impl ActiveCalls {
         let Some(call) = calls.iter().rev().find(named) else {
             return Err(detail);
         };
-        let replaced = lock(&call.detail).replace(detail);
+        let replaced = call.detail(detail);
         Ok(replaced.map(|replaced| (call.tool.clone(), replaced)))
     }
 

@@ -20,7 +20,8 @@ use crate::remote::token::Token;
 use crate::worker::Worker;
 use crate::{page, random};
 
-/// The exporter takes no larger batch.
+/// The exporter takes 10,000. This many keep a request small enough to be tried again, and the
+/// rejections of a whole batch within the reply that is read.
 const MAX_BATCH: usize = 1_000;
 
 const MAX_FLUSH_INTERVAL: Duration = Duration::from_secs(60 * 60);
@@ -170,12 +171,14 @@ impl MonitorBuilder {
             flush_interval: self.flush_interval,
             heartbeat: self.heartbeat,
         };
-        let (remote, queue) = Remote::new(self.queue_capacity, pace.batch_size);
+        let (remote, queue) =
+            Remote::new(self.queue_capacity, pace.batch_size, Arc::clone(&readings));
         let worker = Worker::start().map_err(SdkError::Worker)?;
-        let sender = Sender::new(queue, exporter, origin.clone(), readings.clone(), pace);
+        let sender = Sender::new(queue, exporter, origin.clone(), pace);
         worker.handle.spawn(sender.run());
         let background = Background::Running(worker);
-        Ok(Monitor::new(Core::new(origin, readings, Sink::Remote(remote), background)))
+        let sink = Sink::Remote(Arc::new(remote));
+        Ok(Monitor::new(Core::new(origin, readings, sink, background)))
     }
 
     fn origin(&self) -> Result<Origin<'static>, SdkError> {

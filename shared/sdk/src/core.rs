@@ -18,7 +18,8 @@ use crate::remote::Remote;
 use crate::server;
 use crate::worker::Worker;
 
-/// How long the last handle waits for the exporter when it is dropped.
+/// How long the exporter may take over what waits when the last handle is dropped, or after it
+/// the last guard.
 const DROP_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Where events go.
@@ -27,7 +28,7 @@ pub(crate) enum Sink {
     /// Into numbers of this process, served by itself.
     InProcess(Metrics),
     /// To an exporter.
-    Remote(Remote),
+    Remote(Arc<Remote>),
 }
 
 /// The background thread, if it is needed yet.
@@ -37,6 +38,11 @@ pub(crate) enum Background {
     Running(Worker),
     Stopped,
 }
+
+/// What all clones of a monitor share. Their last one waits for the exporter when it is dropped;
+/// a guard, which ends wherever a tool does, holds the core alone and never waits.
+#[derive(Debug)]
+pub(crate) struct Handles(pub(crate) Arc<Core>);
 
 /// The one thing behind all clones of a monitor and all of its guards.
 pub(crate) struct Core {
@@ -79,7 +85,9 @@ impl Core {
         {
             *text = Cow::Owned(redact::message(text));
         }
-        self.readings.note(&event);
+        if !self.readings.note(&event) {
+            return;
+        }
         match &self.sink {
             Sink::InProcess(metrics) => metrics.record(&self.origin, &event),
             Sink::Remote(remote) => remote.push(event),
@@ -142,10 +150,11 @@ impl Core {
         let Sink::Remote(remote) = &self.sink else {
             return Flushed::Everything;
         };
-        match self.handle() {
-            Ok(handle) => remote.flush_async(&handle, deadline).await,
-            Err(_) => remote.state(),
-        }
+        let Ok(handle) = self.handle() else { return remote.state() };
+        let waiting = Arc::clone(remote);
+        // There, because the executor that polls this may have no clock.
+        let settled = handle.spawn(async move { waiting.settled(deadline).await });
+        settled.await.unwrap_or_else(|_| remote.state())
     }
 
     /// Takes nothing more, waits for what was taken, and stops the background thread.
@@ -187,10 +196,36 @@ impl Core {
     }
 }
 
-impl Drop for Core {
+impl Drop for Handles {
+    /// Waits, blocking, for what was recorded so far.
     fn drop(&mut self) {
-        if let Err(unsent) = self.shut_down(DROP_DEADLINE) {
-            tracing::warn!(server = %self.origin.server, "the monitor was dropped: {unsent}");
+        // Guards that are still open will record more.
+        let Some(core) = Arc::get_mut(&mut self.0) else {
+            let _ = self.0.flush(DROP_DEADLINE);
+            return;
+        };
+        if let Err(unsent) = core.shut_down(DROP_DEADLINE) {
+            warn_unsent(&core.origin, unsent);
         }
     }
+}
+
+impl Drop for Core {
+    /// When guards have outlived all handles: leaves the rest to the background thread.
+    fn drop(&mut self) {
+        let background = std::mem::replace(&mut *self.background(), Background::Stopped);
+        let Background::Running(worker) = background else { return };
+        let Sink::Remote(remote) = &self.sink else { return worker.stop_after(async {}) };
+        remote.close();
+        let (remote, origin) = (Arc::clone(remote), Arc::clone(&self.origin));
+        worker.stop_after(async move {
+            if let Flushed::Partly { unsent } = remote.settled(DROP_DEADLINE).await {
+                warn_unsent(&origin, Unsent { events: unsent });
+            }
+        });
+    }
+}
+
+fn warn_unsent(origin: &Origin<'_>, unsent: Unsent) {
+    tracing::warn!(server = %origin.server, "the monitor was dropped: {unsent}");
 }

@@ -1,12 +1,13 @@
 //! What is open right now: calls waiting, calls running, connections. Read at every heartbeat
-//! and at every scrape.
+//! and at every scrape; connections also soon after they changed.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use mcpmon_metrics::label::Transport;
 use mcpmon_metrics::{Event, Name};
+use tokio::sync::Notify;
 
 /// Tools whose readings are kept apart; those beyond it share one under `_other`.
 const MAX_TOOLS: usize = 1_024;
@@ -22,7 +23,7 @@ pub(crate) struct ToolGauges {
 #[derive(Debug, Default)]
 struct Level {
     value: AtomicU64,
-    /// Moved since the last reading, or the last reading was not 0.
+    /// Was not 0 since a reading of 0 was last taken in.
     tell: AtomicBool,
 }
 
@@ -37,7 +38,17 @@ pub(crate) struct Raised {
 #[derive(Debug, Default)]
 pub(crate) struct Gauges {
     tools: RwLock<HashMap<Name<'static>, Arc<ToolGauges>>>,
-    connections: Mutex<Vec<(Transport, u64)>>,
+    connections: Mutex<Vec<Connections>>,
+    connections_moved: Notify,
+}
+
+/// The open connections of one transport.
+#[derive(Debug)]
+struct Connections {
+    transport: Transport,
+    value: u64,
+    /// The last number that [`Gauges::moved_connections`] gave away.
+    told: Option<u64>,
 }
 
 impl Level {
@@ -48,12 +59,25 @@ impl Level {
 
     /// The value, unless it is 0 and that is known already.
     fn read(&self) -> Option<u64> {
-        let told = !self.tell.swap(false, Ordering::Relaxed);
         let value = self.value.load(Ordering::Relaxed);
         if value != 0 {
             self.tell.store(true, Ordering::Relaxed);
         }
-        (value != 0 || !told).then_some(value)
+        self.tell.load(Ordering::Relaxed).then_some(value)
+    }
+
+    /// A reading of `value` was taken in. If the level moved meanwhile and is 0 again, the 0
+    /// that was told is right.
+    fn told(&self, value: u64) {
+        if value == 0 {
+            self.tell.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Connections {
+    fn event(&self) -> Event<'static> {
+        Event::Connections { transport: self.transport, value: self.value }
     }
 }
 
@@ -90,22 +114,41 @@ impl Gauges {
 
     /// Notes how many connections of `transport` are open.
     pub(crate) fn set_connections(&self, transport: Transport, value: u64) {
-        let mut all = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        match all.iter_mut().find(|(known, _)| *known == transport) {
-            Some((_, known)) => *known = value,
-            None => all.push((transport, value)),
+        let mut all = self.connections();
+        match all.iter_mut().find(|known| known.transport == transport) {
+            Some(known) if known.value == value => return,
+            Some(known) => known.value = value,
+            None => all.push(Connections { transport, value, told: None }),
         }
+        drop(all);
+        self.connections_moved.notify_one();
     }
 
-    /// Every reading that is not 0, or was not 0 before. Tools at rest are forgotten.
+    /// Returns when a number of connections has changed. For one waiter.
+    pub(crate) async fn connections_moved(&self) {
+        self.connections_moved.notified().await;
+    }
+
+    /// The numbers of connections that differ from what this said before.
+    pub(crate) fn moved_connections(&self) -> Vec<Event<'static>> {
+        let mut all = self.connections();
+        let moved = all.iter_mut().filter(|known| known.told != Some(known.value));
+        moved
+            .map(|known| {
+                known.told = Some(known.value);
+                known.event()
+            })
+            .collect()
+    }
+
+    fn connections(&self) -> MutexGuard<'_, Vec<Connections>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every reading that is not 0, or whose 0 was not [taken in](Gauges::told) yet. Tools at
+    /// rest are forgotten.
     pub(crate) fn read(&self) -> Vec<Event<'static>> {
-        let mut events: Vec<_> = self
-            .connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .map(|&(transport, value)| Event::Connections { transport, value })
-            .collect();
+        let mut events: Vec<_> = self.connections().iter().map(Connections::event).collect();
         let mut tools = self.tools.write().unwrap_or_else(PoisonError::into_inner);
         tools.retain(|tool, gauges| {
             let (queued, inflight) = (gauges.queued.read(), gauges.inflight.read());
@@ -114,6 +157,22 @@ impl Gauges {
             queued.is_some() || inflight.is_some() || Arc::strong_count(gauges) > 1
         });
         events
+    }
+
+    /// The reader of `events` has them: a 0 among them need not be repeated.
+    pub(crate) fn told(&self, events: &[Event<'static>]) {
+        let tools = self.tools.read().unwrap_or_else(PoisonError::into_inner);
+        for event in events {
+            match event {
+                Event::QueueDepth { tool, value } => {
+                    tools.get(tool).inspect(|gauges| gauges.queued.told(*value));
+                }
+                Event::Inflight { tool, value } => {
+                    tools.get(tool).inspect(|gauges| gauges.inflight.told(*value));
+                }
+                _ => {}
+            }
+        }
     }
 }
 
@@ -125,18 +184,26 @@ mod tests {
         Name::new(text).unwrap()
     }
 
+    /// Reads as an exporter that takes everything.
+    fn tell(gauges: &Gauges) -> Vec<Event<'static>> {
+        let events = gauges.read();
+        gauges.told(&events);
+        events
+    }
+
     #[test]
-    fn a_level_is_told_until_its_zero_was_told() {
+    fn a_level_is_told_until_its_zero_was_taken_in() {
         let gauges = Gauges::default();
         let reading = |value| vec![Event::Inflight { tool: tool("a"), value }];
         let (first, second) = (gauges.inflight(&tool("a")), gauges.inflight(&tool("a")));
-        assert_eq!(gauges.read(), reading(2));
+        assert_eq!(tell(&gauges), reading(2));
         drop(first);
-        assert_eq!(gauges.read(), reading(1));
-        assert_eq!(gauges.read(), reading(1), "a steady value is repeated");
+        assert_eq!(tell(&gauges), reading(1));
+        assert_eq!(tell(&gauges), reading(1), "a steady value is repeated");
         drop(second);
-        assert_eq!(gauges.read(), reading(0));
-        assert_eq!(gauges.read(), vec![]);
+        assert_eq!(gauges.read(), reading(0), "this one is lost on the way");
+        assert_eq!(tell(&gauges), reading(0));
+        assert_eq!(tell(&gauges), vec![]);
         assert!(gauges.tools.read().unwrap().is_empty(), "a tool at rest is forgotten");
     }
 
@@ -144,8 +211,21 @@ mod tests {
     fn a_call_between_two_readings_is_told_as_zero() {
         let gauges = Gauges::default();
         drop(gauges.queued(&tool("a")));
-        assert_eq!(gauges.read(), vec![Event::QueueDepth { tool: tool("a"), value: 0 }]);
-        assert_eq!(gauges.read(), vec![]);
+        assert_eq!(tell(&gauges), vec![Event::QueueDepth { tool: tool("a"), value: 0 }]);
+        assert_eq!(tell(&gauges), vec![]);
+    }
+
+    #[test]
+    fn a_call_that_starts_while_a_zero_is_told_is_told_to_its_end() {
+        let gauges = Gauges::default();
+        let reading = |value| vec![Event::Inflight { tool: tool("a"), value }];
+        drop(gauges.inflight(&tool("a")));
+        let under_way = gauges.read();
+        let call = gauges.inflight(&tool("a"));
+        gauges.told(&under_way);
+        assert_eq!(tell(&gauges), reading(1));
+        drop(call);
+        assert_eq!(tell(&gauges), reading(0));
     }
 
     #[test]
@@ -158,8 +238,8 @@ mod tests {
         let other = Event::Inflight { tool: Name::other(), value: 500 };
         assert!(gauges.read().contains(&other));
         drop(held);
-        gauges.read();
-        gauges.read();
+        tell(&gauges);
+        tell(&gauges);
         assert!(gauges.tools.read().unwrap().is_empty());
     }
 
@@ -171,5 +251,9 @@ mod tests {
         let reading = vec![Event::Connections { transport: Transport::Http, value: 2 }];
         assert_eq!(gauges.read(), reading);
         assert_eq!(gauges.read(), reading);
+        assert_eq!(gauges.moved_connections(), reading);
+        gauges.set_connections(Transport::Http, 3);
+        gauges.set_connections(Transport::Http, 2);
+        assert_eq!(gauges.moved_connections(), vec![], "it came back");
     }
 }

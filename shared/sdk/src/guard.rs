@@ -29,7 +29,8 @@ pub struct QueuedGuard {
 ///
 /// It ends by one of the methods that take it. Dropped without a word it is counted as
 /// cancelled — the future was dropped — or, during a panic, as an error of the type
-/// `internal_error` and the reason `panic`.
+/// `internal_error` and the reason `panic`. To end or to be dropped never waits for the exporter,
+/// not even when every [`Monitor`](crate::Monitor) is gone.
 #[derive(Debug)]
 #[must_use = "the call is counted as cancelled when the guard is dropped"]
 pub struct CallGuard {
@@ -82,7 +83,12 @@ impl CallGuard {
     }
 
     /// The tool failed. An error that was reported inside the call with
-    /// [`Monitor::error`](crate::Monitor::error) says it more exactly and takes precedence.
+    /// [`Monitor::error`](crate::Monitor::error) or [`CallGuard::detail`] says it more exactly
+    /// and takes precedence.
+    ///
+    /// Nothing else is counted: a limit that was hit and a caller that was refused are reported
+    /// beside it, with [`Monitor::rate_limit`](crate::Monitor::rate_limit) and
+    /// [`Monitor::auth_failure`](crate::Monitor::auth_failure).
     pub fn error(self, error_type: ErrorType, reason: Reason) {
         self.finish(Outcome::Error(error_type, reason));
     }
@@ -132,6 +138,17 @@ impl CallGuard {
         self
     }
 
+    /// Details the call as [`Monitor::error`](crate::Monitor::error) does, but this call and no
+    /// other. For calls that run side by side in one task (`join!`, `FuturesUnordered`): those of
+    /// one tool cannot be told apart by where they run.
+    pub fn detail(&self, error_type: &str, reason: &str) {
+        let tool = &self.active.tool;
+        let detail = Detail::new(error_type, Some(tool.as_str()), reason);
+        if let Some(replaced) = self.active.detail(detail) {
+            self.core.submit(replaced.into_event(Some(tool.clone())));
+        }
+    }
+
     /// What the error said. It is redacted, cut to 512 bytes, and never becomes a label.
     pub fn message(&mut self, message: impl Into<String>) -> &mut Self {
         self.message = Some(message.into());
@@ -172,18 +189,5 @@ impl Drop for CallGuard {
         let panicked = thread::panicking() && !self.born_panicking;
         let ending = if panicked { Ending::Panicked } else { Ending::Cancelled };
         self.write(ending.into());
-    }
-}
-
-impl Detail {
-    /// The error as an event of its own.
-    pub(crate) fn into_event(self, tool: Option<Name<'static>>) -> Event<'static> {
-        Event::Error {
-            error_type: self.error_type,
-            reason: self.reason,
-            tool,
-            message: self.message.map(Cow::Owned),
-            count: 1,
-        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A [`Monitor`] takes what happens in a tool and passes it on: to an exporter, in batches from
 //! a background thread, or into numbers of this process that it serves itself. Whatever becomes
-//! of the exporter, the tool goes on: recording never panics, blocks or fails.
+//! of the exporter, the tool goes on: recording never panics, blocks or fails. Only the end of the
+//! [`Monitor`] itself waits, and not for long.
 //!
 //! ```
 //! use mcpmon_sdk::{Monitor, label::{ErrorType, Reason}};
@@ -41,7 +42,9 @@ mod remote;
 mod server;
 mod worker;
 
-pub use mcpmon_metrics::{Event, Name, Outcome, Seconds, ToolCall, TraceId, event, label, redact};
+pub use mcpmon_metrics::{
+    Ending, Event, Name, Outcome, Seconds, ToolCall, TraceId, event, label, redact,
+};
 pub use secrecy::SecretString;
 
 pub use self::builder::MonitorBuilder;

@@ -6,30 +6,36 @@ use std::time::Duration;
 
 use mcpmon_metrics::event::MAX_COUNT;
 use mcpmon_metrics::label::{
-    AuthFailure, ErrorType, GenerationStatus, LimitType, ProtocolVersion, Reason, SecurityEvent,
-    Transport, ValidationType,
+    AuthFailure, GenerationStatus, LimitType, ProtocolVersion, SecurityEvent, Transport,
+    ValidationType,
 };
 use mcpmon_metrics::{Event, ScrapeError};
 use tokio::time::Instant;
 
 use crate::active::Detail;
 use crate::builder::MonitorBuilder;
-use crate::core::Core;
+use crate::core::{Core, Handles};
 use crate::error::{Flushed, SdkError, Unsent};
 use crate::guard::{CallGuard, QueuedGuard};
 use crate::readings::{self, name};
-use crate::redact;
 
 /// A cheap handle to one server's monitoring. Recording never panics, blocks or fails the tool.
 ///
-/// When the last handle and the last guard are dropped, events that still wait for the exporter
-/// get 2 seconds; [`Monitor::shutdown`] says what became of them.
+/// Dropping the last handle waits, blocking the thread, for the exporter to take what was recorded
+/// so far: as long as that needs, at most 2 seconds. In async code, and to learn what became of the
+/// events, use [`Monitor::shutdown_async`] or [`Monitor::shutdown`] instead. Dropping a guard never
+/// waits: what guards record that outlive all handles is delivered by the background thread, which
+/// the end of the process does not wait for.
 #[derive(Clone, Debug)]
-pub struct Monitor(Arc<Core>);
+pub struct Monitor(Arc<Handles>);
 
 impl Monitor {
     pub(crate) fn new(core: Core) -> Self {
-        Self(Arc::new(core))
+        Self(Arc::new(Handles(Arc::new(core))))
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.0.0
     }
 
     /// Settings for the server of that name: 1 to 128 bytes without control characters.
@@ -49,17 +55,17 @@ impl Monitor {
 
     /// Opens a call of `tool` that runs from now on.
     pub fn call(&self, tool: &str) -> CallGuard {
-        CallGuard::new(self.0.clone(), name(tool), Instant::now())
+        CallGuard::new(self.core().clone(), name(tool), Instant::now())
     }
 
     /// Opens a call of `tool` that was accepted and waits for its handler.
     pub fn queued(&self, tool: &str) -> QueuedGuard {
-        QueuedGuard::new(self.0.clone(), name(tool))
+        QueuedGuard::new(self.core().clone(), name(tool))
     }
 
     /// Records any event. Messages in it are redacted and cut.
     pub fn record(&self, event: Event<'static>) {
-        self.0.submit(event);
+        self.core().submit(event);
     }
 
     /// Reports an error of the tool.
@@ -68,19 +74,20 @@ impl Monitor {
     /// where there is no task — it details that call: should the call end in error, this is its
     /// type and its reason, and the error is counted once. Should the call end otherwise, or
     /// should a second error be reported inside it, this one is counted by itself. Without a
-    /// `tool` it details the innermost call that runs here.
+    /// `tool` it details the innermost call that runs here. Where one task runs several calls of
+    /// a tool side by side, use [`CallGuard::detail`].
     ///
     /// An `error_type` that is not in the catalogue is counted as `internal_error`, a `reason`
     /// that is not as `other`; what they said goes, redacted, to the log and into the event's
     /// message.
     pub fn error(&self, error_type: &str, tool: Option<&str>, reason: &str) {
-        let detail = detail(error_type, tool, reason);
-        let (tool, bare) = match self.0.active.detail(tool, detail) {
+        let detail = Detail::new(error_type, tool, reason);
+        let (tool, bare) = match self.core().active.detail(tool, detail) {
             Ok(None) => return,
             Ok(Some((tool, replaced))) => (Some(tool), replaced),
             Err(detail) => (tool.map(name), detail),
         };
-        self.0.submit(bare.into_event(tool));
+        self.core().submit(bare.into_event(tool));
     }
 
     /// Tokens that a language model took and gave.
@@ -118,7 +125,7 @@ impl Monitor {
         self.record(Event::Generation3d { status, count: 1 });
     }
 
-    /// A caller was refused.
+    /// A caller was refused. A call that ends as `auth_error` does not say so by itself.
     pub fn auth_failure(&self, reason: AuthFailure) {
         self.record(Event::AuthFailure { reason, count: 1 });
     }
@@ -133,16 +140,17 @@ impl Monitor {
         self.record(Event::SecurityEvent { event_type, count: 1 });
     }
 
-    /// A rate limit refused something.
+    /// A rate limit refused something. A call that ends as `rate_limited` does not say so by
+    /// itself, for only the tool knows whose limit it was.
     pub fn rate_limit(&self, tool: Option<&str>, limit_type: LimitType) {
         self.record(Event::RateLimit { limit_type, tool: tool.map(name), count: 1 });
     }
 
-    /// How many connections of `transport` are open now. Repeated at every heartbeat.
+    /// How many connections of `transport` are open now. A change is sent at once, further
+    /// ones once a second; however many there are, they take no room in the queue. Repeated at
+    /// every heartbeat.
     pub fn set_connections(&self, transport: Transport, value: u64) {
-        let value = value.min(MAX_COUNT);
-        self.0.readings.gauges.set_connections(transport, value);
-        self.record(Event::Connections { transport, value });
+        self.record(Event::Connections { transport, value: value.min(MAX_COUNT) });
     }
 
     /// The tools that the server offers, all of them. Declared tools are counted from 0.
@@ -161,30 +169,30 @@ impl Monitor {
             name: Some(name(server_name)),
             version: Some(name(version)),
             protocol_version,
-            uptime: self.0.readings.uptime().into(),
+            uptime: self.core().readings.uptime().into(),
         });
     }
 
     /// The name under which this process reports.
     pub fn source(&self) -> &str {
-        self.0.origin.source.as_str()
+        self.core().origin.source.as_str()
     }
 
     /// Events that no number will show: the queue was full, the exporter refused them, or the
     /// monitor was shut down. Always 0 in-process.
     pub fn dropped_events(&self) -> u64 {
-        self.0.dropped_events()
+        self.core().dropped_events()
     }
 
     /// Waits, blocking the thread, until everything recorded so far is settled, at most for
     /// `deadline`.
     pub fn flush(&self, deadline: Duration) -> Flushed {
-        self.0.flush(deadline)
+        self.core().flush(deadline)
     }
 
     /// [`Monitor::flush`] for async code, in any runtime.
     pub async fn flush_async(&self, deadline: Duration) -> Flushed {
-        self.0.flush_async(deadline).await
+        self.core().flush_async(deadline).await
     }
 
     /// Takes nothing more, delivers what waits, blocking at most for `deadline`, and stops the
@@ -195,7 +203,7 @@ impl Monitor {
     /// How many events no exporter has acknowledged. One request may have been under way; its
     /// events are among them.
     pub fn shutdown(self, deadline: Duration) -> Result<(), Unsent> {
-        self.0.shut_down(deadline)
+        self.core().shut_down(deadline)
     }
 
     /// [`Monitor::shutdown`] for async code, in any runtime.
@@ -203,17 +211,17 @@ impl Monitor {
     /// # Errors
     /// As [`Monitor::shutdown`].
     pub async fn shutdown_async(self, deadline: Duration) -> Result<(), Unsent> {
-        self.0.shut_down_async(deadline).await
+        self.core().shut_down_async(deadline).await
     }
 
     /// Serves `/metrics` and `/health` on 127.0.0.1 from the background thread, until the
-    /// monitor is shut down or its last handle is dropped. Port 0 takes any free port; the bound
+    /// monitor is shut down or its last handle and guard are dropped. Port 0 takes any free port; the bound
     /// address comes back. With an exporter `/metrics` shows the SDK's own numbers only.
     ///
     /// # Errors
     /// When the port is taken, or the background thread cannot start.
     pub fn start_metrics_server(&self, port: u16) -> Result<SocketAddr, SdkError> {
-        self.0.serve((Ipv4Addr::LOCALHOST, port).into())
+        self.core().serve((Ipv4Addr::LOCALHOST, port).into())
     }
 
     /// The text that `/metrics` serves, for a server that has an HTTP endpoint of its own.
@@ -221,21 +229,6 @@ impl Monitor {
     /// # Errors
     /// When the pipeline gives nothing.
     pub fn metrics_text(&self) -> Result<String, ScrapeError> {
-        self.0.page().metrics()
-    }
-}
-
-/// Reads an error's words. Words that are not in the catalogue become its message.
-fn detail(error_type: &str, tool: Option<&str>, reason: &str) -> Detail {
-    let (known_type, known_reason) = (error_type.parse(), reason.parse());
-    let message = (known_type.is_err() || known_reason.is_err()).then(|| {
-        let message = redact::message(&format!("{error_type}: {reason}"));
-        tracing::warn!(tool, error = message, "an error that the catalogue does not list");
-        message
-    });
-    Detail {
-        error_type: known_type.unwrap_or(ErrorType::InternalError),
-        reason: known_reason.unwrap_or(Reason::Other),
-        message,
+        self.core().page().metrics()
     }
 }

@@ -50,9 +50,11 @@ impl Page {
     pub(crate) fn metrics(&self) -> Result<String, ScrapeError> {
         match &self.losses {
             None => {
-                for event in self.readings.now() {
-                    self.metrics.record(&self.origin, &event);
+                let readings = self.readings.now();
+                for event in &readings {
+                    self.metrics.record(&self.origin, event);
                 }
+                self.readings.gauges.told(&readings);
             }
             Some((losses, counted)) => {
                 let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);

@@ -67,9 +67,18 @@ impl Readings {
         events
     }
 
-    /// Keeps what later heartbeats repeat: who the server is, and what it listed.
-    pub(crate) fn note(&self, event: &Event<'static>) {
+    /// Keeps what later heartbeats repeat: who the server is, what it listed, and how many
+    /// connections are open. Whether the event is to be recorded by itself beside that.
+    ///
+    /// Connections are not: in the stateless era each request opens and closes one, and in an
+    /// outage they would displace calls. Nor is a listing, which may be large, that equals the
+    /// last one.
+    pub(crate) fn note(&self, event: &Event<'static>) -> bool {
         match event {
+            Event::Connections { transport, value } => {
+                self.gauges.set_connections(*transport, *value);
+                return false;
+            }
             Event::ServerStarted { name, version, protocol_version, .. } => {
                 *self.info.lock().unwrap_or_else(PoisonError::into_inner) = ServerInfo {
                     name: name.clone(),
@@ -79,10 +88,14 @@ impl Readings {
             }
             Event::ToolsListed { complete: true, .. } => {
                 let mut listing = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
+                if listing.as_ref() == Some(event) {
+                    return false;
+                }
                 *listing = Some(event.clone());
             }
             _ => {}
         }
+        true
     }
 }
 
@@ -130,7 +143,8 @@ mod tests {
             uptime: std::time::Duration::ZERO.into(),
         };
         readings.note(&started);
-        readings.note(&declaration(&["a"]));
+        assert!(readings.note(&declaration(&["a"])));
+        assert!(!readings.note(&declaration(&["a"])), "it is repeated anyway");
         let page = Event::ToolsListed {
             tools: vec![],
             schema_hash: "".into(),

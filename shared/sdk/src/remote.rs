@@ -15,12 +15,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use mcpmon_metrics::Event;
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::sender::Queue;
 use self::throttle::Throttle;
 use crate::error::Flushed;
+use crate::readings::Readings;
 
 /// Flushes that may wait at one time.
 const MAX_FLUSHES: usize = 64;
@@ -72,12 +72,22 @@ impl Losses {
 
 impl Remote {
     /// The two ends of a queue of `capacity` events.
-    pub(crate) fn new(capacity: usize, batch_size: usize) -> (Self, Queue) {
+    pub(crate) fn new(
+        capacity: usize,
+        batch_size: usize,
+        readings: Arc<Readings>,
+    ) -> (Self, Queue) {
         let (events, queued) = mpsc::channel(capacity);
         let (flushes, asked) = mpsc::channel(MAX_FLUSHES);
         let (full, held, losses) = (Arc::default(), Arc::default(), Arc::default());
-        let queue =
-            Queue::new(queued, asked, Arc::clone(&full), Arc::clone(&held), Arc::clone(&losses));
+        let queue = Queue::new(
+            queued,
+            asked,
+            Arc::clone(&full),
+            readings,
+            Arc::clone(&held),
+            Arc::clone(&losses),
+        );
         let remote = Self {
             events,
             flushes,
@@ -125,17 +135,15 @@ impl Remote {
         self.state()
     }
 
-    /// The same without blocking; the deadline runs on `handle`, so any executor may poll it.
-    pub(crate) async fn flush_async(&self, handle: &Handle, deadline: Duration) -> Flushed {
+    /// The same without blocking, on the background thread.
+    pub(crate) async fn settled(&self, deadline: Duration) -> Flushed {
         let (done, settled) = oneshot::channel();
-        let asked = self.flushes.try_send(Box::new(move || _ = done.send(())));
-        if asked.is_ok() {
-            let wait = handle.spawn(async move { tokio::time::timeout(deadline, settled).await });
-            if matches!(wait.await, Ok(Ok(Ok(())))) {
-                return Flushed::Everything;
-            }
+        // One flush too many drops `done`, and nobody waits in vain.
+        let _ = self.flushes.try_send(Box::new(move || _ = done.send(())));
+        match tokio::time::timeout(deadline, settled).await {
+            Ok(Ok(())) => Flushed::Everything,
+            _ => self.state(),
         }
-        self.state()
     }
 
     /// What waits now.

@@ -49,4 +49,13 @@ impl Worker {
             let _ = self.thread.join();
         }
     }
+
+    /// The same once `last` is done, without waiting for it here.
+    pub(crate) fn stop_after(self, last: impl Future<Output = ()> + Send + 'static) {
+        let Self { handle, stop, .. } = self;
+        handle.spawn(async move {
+            last.await;
+            let _ = stop.send(());
+        });
+    }
 }

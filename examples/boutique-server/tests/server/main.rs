@@ -208,6 +208,7 @@ async fn one_deck_of_calls_shows_every_fate() {
     assert_eq!(boutique.value(ERRORS, &[r#"error_type="api_error""#]), 2.0);
     assert_eq!(boutique.value(limits, &[r#"limit_type="upstream""#]), 1.0);
     assert_eq!(boutique.value(limits, &[r#"limit_type="per_minute""#]), 1.0);
+    assert_eq!(boutique.value(ERRORS, &[r#"error_type="rate_limited""#]), 2.0);
     assert!(boutique.value("mcp_timeouts_total", &[]) >= 1.0);
     assert_eq!(boutique.value(CALLS, &[]), 250.0);
 }

@@ -1,9 +1,11 @@
 //! Lines out of chunks, for stdio: one message ends where a newline stands.
 //!
-//! A line that lies whole in a chunk is handed on without a copy. A line that grows past the
-//! limit is only counted; after a gap everything up to the next newline is skipped.
+//! A line that lies whole in a chunk is handed on without a copy. Of a line that grows past the
+//! limit its ends are kept; after a gap everything up to the next newline is skipped.
 
 use memchr::memchr;
+
+use super::oversized::Oversized;
 
 /// The longest line that is read, in bytes. rmcp refuses longer ones altogether.
 pub const MAX_LINE: usize = 16 * 1024 * 1024;
@@ -12,12 +14,12 @@ pub const MAX_LINE: usize = 16 * 1024 * 1024;
 const KEPT_CAPACITY: usize = 256 * 1024;
 
 /// What stood between two newlines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Line<'a> {
     /// The line without its newline.
     Whole(&'a [u8]),
-    /// A line that was too long to keep; only its length is known.
-    Oversized(u64),
+    /// A line that was too long to keep.
+    Oversized(&'a Oversized),
 }
 
 /// The unfinished line of one direction.
@@ -26,8 +28,8 @@ pub(super) struct Framer {
     limit: usize,
     /// The start of the line, when it began in an earlier chunk.
     line: Vec<u8>,
-    /// How many bytes of a line that is too long have passed.
-    oversized: Option<u64>,
+    /// What is kept of a line that is too long.
+    oversized: Option<Oversized>,
     /// Bytes were lost: what follows belongs to a line whose start is unknown.
     lost: bool,
 }
@@ -50,11 +52,11 @@ impl Framer {
             let head = &bytes[..end];
             bytes = &bytes[end + 1..];
             if self.line.is_empty() && self.oversized.is_none() && !self.lost {
-                each(if head.len() > self.limit {
-                    Line::Oversized(head.len() as u64)
+                if head.len() > self.limit {
+                    each(Line::Oversized(&Oversized::of(head)));
                 } else {
-                    Line::Whole(head)
-                });
+                    each(Line::Whole(head));
+                }
             } else {
                 self.keep(head);
                 self.end(&mut each);
@@ -79,11 +81,12 @@ impl Framer {
         if self.lost {
             return;
         }
-        if let Some(seen) = &mut self.oversized {
-            *seen += part.len() as u64;
+        if let Some(oversized) = &mut self.oversized {
+            oversized.extend(part);
         } else if self.line.len() + part.len() > self.limit {
-            self.oversized = Some((self.line.len() + part.len()) as u64);
-            self.line = Vec::new();
+            let mut oversized = Oversized::of(&std::mem::take(&mut self.line));
+            oversized.extend(part);
+            self.oversized = Some(oversized);
         } else {
             self.line.extend_from_slice(part);
         }
@@ -94,7 +97,7 @@ impl Framer {
             return;
         }
         match self.oversized.take() {
-            Some(length) => each(Line::Oversized(length)),
+            Some(oversized) => each(Line::Oversized(&oversized)),
             None => each(Line::Whole(&self.line)),
         }
         if self.line.capacity() > KEPT_CAPACITY {
@@ -113,7 +116,7 @@ mod tests {
         let mut note = |line: Line<'_>| {
             seen.push(match line {
                 Line::Whole(bytes) => Ok(String::from_utf8(bytes.to_vec()).unwrap()),
-                Line::Oversized(length) => Err(length),
+                Line::Oversized(line) => Err(line.length()),
             });
         };
         for chunk in chunks {

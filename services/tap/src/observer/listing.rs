@@ -13,6 +13,9 @@ use super::message::Hasher;
 /// The most tools that one listing remembers. The exporter admits 256 names per server.
 const MAX_TOOLS: usize = 1_024;
 
+/// The most pages of a listing that are told.
+const MAX_PAGES: usize = 1_024;
+
 /// The listing of one connection as far as its pages have come.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
@@ -22,7 +25,13 @@ pub(super) struct Listing {
     next: Option<u64>,
     /// Tools were left out; the listing can no longer be complete.
     truncated: bool,
+    /// What each page of this listing came to, and of the listing before it.
+    pages: Vec<Page>,
+    former: Vec<Page>,
 }
+
+/// What was known after a page: the fingerprint, and whether that was all.
+type Page = (u64, bool);
 
 #[derive(Debug)]
 struct Tool {
@@ -31,7 +40,9 @@ struct Tool {
 }
 
 impl Listing {
-    /// Reads the reply to a request with the given cursor, and returns what is known now.
+    /// Reads the reply to a request with the given cursor, and returns what is known now; nothing
+    /// when the listing before came to the same there. Clients list again and again, and the
+    /// monitor's heartbeat repeats the last complete listing.
     pub(super) fn page(
         &mut self,
         cursor: Option<u64>,
@@ -39,21 +50,32 @@ impl Listing {
         next: Option<&RawValue>,
         bytes: u64,
         hasher: &Hasher,
-    ) -> Event<'static> {
+    ) -> Option<Event<'static>> {
         if cursor.is_none() || cursor != self.next {
             // The first page, or a page of a listing whose start was not seen.
-            *self = Self { truncated: cursor.is_some(), ..Self::default() };
+            let former = std::mem::take(&mut self.pages);
+            *self = Self { truncated: cursor.is_some(), former, ..Self::default() };
         }
         self.bytes += bytes;
         self.next = text(next).map(|cursor| hasher.hash(&*cursor));
         let whole = elements(tools.get(), |tool| self.add(tool));
         self.truncated |= whole.is_none();
-        Event::ToolsListed {
-            tools: self.tools.iter().map(|tool| tool.name.clone()).collect(),
-            schema_hash: format!("{:016x}", self.fingerprint()).into(),
-            complete: self.next.is_none() && !self.truncated,
-            bytes: Some(self.bytes),
+        let complete = self.next.is_none() && !self.truncated;
+        let fingerprint = self.fingerprint();
+        let page = (fingerprint, complete);
+        if self.pages.len() == MAX_PAGES || self.pages.last() == Some(&page) {
+            return None;
         }
+        self.pages.push(page);
+        if self.former.get(self.pages.len() - 1) == Some(&page) {
+            return None;
+        }
+        Some(Event::ToolsListed {
+            tools: self.tools.iter().map(|tool| tool.name.clone()).collect(),
+            schema_hash: format!("{fingerprint:016x}").into(),
+            complete,
+            bytes: Some(self.bytes),
+        })
     }
 
     fn add(&mut self, tool: &RawValue) {
@@ -147,7 +169,7 @@ mod tests {
         let next = next.as_deref().map(|next| serde_json::from_str(next).unwrap());
         let tools = serde_json::from_str(tools).unwrap();
         let cursor = cursor.map(|cursor| hasher.hash(cursor));
-        match listing.page(cursor, tools, next, 10, hasher) {
+        match listing.page(cursor, tools, next, 10, hasher).unwrap() {
             Event::ToolsListed { tools, schema_hash, complete, bytes } => {
                 let tools = tools.iter().map(|name| name.as_str().to_owned()).collect();
                 (tools, schema_hash.into_owned(), complete, bytes)

@@ -124,6 +124,13 @@ fn parse<'a>(json: &'a str, hasher: &Hasher) -> Option<Message<'a>> {
     Some(Message::Reply { id, reply })
 }
 
+/// Whether an abridged message still says what it is: a reply without its id is nobody's.
+pub(super) fn names_itself(message: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(message);
+    let named = members(&text, ["id", "method"]);
+    named.is_some_and(|named| named.iter().any(Option::is_some))
+}
+
 /// What a failed tool said: the text of its first content block.
 pub(super) fn first_text(content: Option<&RawValue>) -> Option<String> {
     let mut first = None;

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::call::{Call, link, quote};
 use super::json::{is_true, members, text};
 use super::message::{Id, Reply, first_text};
-use super::{ConnectionId, Direction, Observer, Server};
+use super::{ConnectionId, Direction, MAX_LINE, Observer, Server};
 use crate::sink::EventSink;
 
 impl<S: EventSink> Observer<S> {
@@ -112,9 +112,13 @@ impl<S: EventSink> Observer<S> {
         next: Option<&RawValue>,
         bytes: u64,
     ) {
+        if bytes > MAX_LINE as u64 {
+            // Only its ends were read: a listing of those tools would be a wrong one.
+            return;
+        }
         if let (Some(connection), Some(tools)) = (self.connections.get_mut(&id), tools) {
-            let event = connection.listing.page(call.cursor, tools, next, bytes, &self.hasher);
-            self.sink.record(event);
+            let news = connection.listing.page(call.cursor, tools, next, bytes, &self.hasher);
+            news.into_iter().for_each(|event| self.sink.record(event));
         }
     }
 

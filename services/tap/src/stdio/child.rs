@@ -2,7 +2,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+
+/// What only the tap may know: a server has no business with the exporter's token.
+const SECRETS: [&str; 2] = ["MCP_EXPORTER_TOKEN", "MCP_EXPORTER_TOKEN_FILE"];
 
 /// Why the server could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -45,14 +49,19 @@ impl SpawnError {
 
 /// Starts `program` with its standard error inherited: what it logs is none of our business.
 ///
-/// It stays in our process group, so that what a terminal or a client sends to the group reaches
-/// both.
+/// It leads a process group of its own: what a terminal or a client sends to our group reaches the
+/// tap alone, which passes it on. In one group the server would get it twice.
 ///
 /// # Errors
 /// When there is no such program, or it cannot be executed.
 pub fn spawn(program: &OsStr, arguments: &[OsString]) -> Result<Child, SpawnError> {
-    Command::new(program)
+    let mut command = Command::new(program);
+    for key in SECRETS {
+        command.env_remove(key);
+    }
+    command
         .args(arguments)
+        .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())

@@ -1,9 +1,9 @@
 //! Exit codes and signals pass, in both directions, and nothing is left behind.
 
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 use tokio::time::Instant;
 
 use super::*;
@@ -37,6 +37,51 @@ fn signals_are_passed_on_and_the_server_decides() {
         assert_eq!(child.wait_with_output().unwrap().status.code(), Some(42), "{name}");
         drop(stdin);
     }
+}
+
+#[test]
+fn a_signal_to_the_group_reaches_the_server_once() {
+    let script = "n=0; trap 'n=$((n+1)); echo INT' INT; trap 'echo $n >&2' USR1
+        trap 'exit $n' TERM; echo $$ >&2; echo ready; while :; do read -r x; done";
+    let mut command = tap(&nobody(), script);
+    command.process_group(0).env("MCP_TAP_LOG", "off");
+    let (mut child, stdin) = ready(command);
+    let server: i32 = line(child.stderr.as_mut().unwrap()).parse().unwrap();
+    let group = Pid::from_child(&child);
+    // While the tap is stopped nothing can have come through it.
+    signal(&child, Signal::STOP);
+    kill_process_group(group, Signal::INT).unwrap();
+    kill_process(Pid::from_raw(server).unwrap(), Signal::USR1).unwrap();
+    assert_eq!(line(child.stderr.as_mut().unwrap()), "0", "the group's signal passed the tap by");
+    signal(&child, Signal::CONT);
+    assert_eq!(line(child.stdout.as_mut().unwrap()), "INT");
+    kill_process_group(group, Signal::TERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""));
+    drop(stdin);
+}
+
+#[test]
+fn a_launchers_child_hears_the_signal_too() {
+    // The launcher waits and passes nothing on, as shells do.
+    let script = "sh -c 'trap \"exit 7\" INT; echo ready; while :; do read -r x; done'; exit $?";
+    let (child, stdin) = ready(tap(&nobody(), &format!("trap : INT; {script}")));
+    signal(&child, Signal::INT);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(7));
+    drop(stdin);
+}
+
+#[test]
+fn a_killed_tap_is_the_end_of_the_servers_input() {
+    let mut command = tap(&nobody(), "echo ready; cat; echo ended >&2");
+    command.process_group(0);
+    let (child, stdin) = ready(command);
+    kill_process_group(Pid::from_child(&child), Signal::KILL).unwrap();
+    // The server holds standard error, so its end is the server's.
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.signal(), Some(9));
+    assert!(text(&output.stderr).ends_with("ended\n"), "{}", text(&output.stderr));
+    drop(stdin);
 }
 
 #[test]

@@ -82,6 +82,22 @@ fn the_token_goes_with_every_batch() {
 }
 
 #[test]
+fn the_server_never_sees_the_token() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, "s3cr3t").unwrap();
+    let keys = [
+        ("MCP_EXPORTER_TOKEN", "s3cr3t".as_ref()),
+        ("MCP_EXPORTER_TOKEN_FILE", file.path().as_os_str()),
+    ];
+    for (key, value) in keys {
+        let mut command = tap(&nobody(), "env");
+        command.env(key, value).env("KEPT", "yes");
+        let output = text(&run(command).stdout);
+        assert!(output.contains("KEPT=yes") && !output.contains("MCP_EXPORTER_TOKEN"), "{output}");
+    }
+}
+
+#[test]
 fn calls_pass_while_the_exporter_is_away() {
     let replies = "read -r x; echo one; read -r x; echo two";
     let output = converse(tap(&nobody(), replies), CLIENT.into());

@@ -15,8 +15,9 @@ use crate::error::SdkError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The largest reply that is read. One line per event of the largest batch fits.
-const MAX_REPLY_BYTES: usize = 512 * 1024;
+/// The largest reply that is read: a rejection of every event of the largest batch (1,000) fits
+/// with up to 4 KiB for each. A larger reply counts as one without rejections.
+const MAX_REPLY_BYTES: usize = 4 * 1024 * 1024;
 
 /// The way to one exporter.
 #[derive(Debug)]

@@ -23,6 +23,9 @@ use super::{Done, Losses, backoff};
 use crate::readings::Readings;
 use crate::{random, redact};
 
+/// Connections that change all the time are told this often.
+const CONNECTIONS_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How often and how much is sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
@@ -40,6 +43,10 @@ pub(crate) struct Queue {
     batch: Vec<Event<'static>>,
     /// When it goes out even if it is not full.
     due: Instant,
+    /// When connections that changed are told, unless someone waits for all there is.
+    connections_due: Option<Instant>,
+    connections_told: Option<Instant>,
+    readings: Arc<Readings>,
     held: Arc<AtomicU64>,
     losses: Arc<Losses>,
     /// Events that the exporter has answered for, or that were given up.
@@ -53,7 +60,6 @@ pub(crate) struct Sender {
     queue: Queue,
     exporter: Exporter,
     origin: Arc<Origin<'static>>,
-    readings: Arc<Readings>,
     pace: Pace,
     /// Makes keys unlike those of any other process.
     nonce: String,
@@ -77,6 +83,7 @@ impl Queue {
         events: mpsc::Receiver<Event<'static>>,
         flushes: mpsc::Receiver<Done>,
         full: Arc<Notify>,
+        readings: Arc<Readings>,
         held: Arc<AtomicU64>,
         losses: Arc<Losses>,
     ) -> Self {
@@ -86,6 +93,9 @@ impl Queue {
             full,
             batch: Vec::new(),
             due: Instant::now(),
+            connections_due: None,
+            connections_told: None,
+            readings,
             held,
             losses,
             settled: 0,
@@ -102,38 +112,52 @@ impl Queue {
     /// when it is cancelled.
     async fn gather(&mut self, pace: Pace) {
         while self.waiters.is_empty() {
-            if self.batch.is_empty() {
-                tokio::select! {
-                    Some(event) = self.events.recv() => {
-                        self.due = Instant::now() + pace.flush_interval;
-                        self.take(event);
-                    }
-                    Some(done) = self.flushes.recv() => self.ask(done),
-                    else => std::future::pending().await,
-                }
-            } else if self.batch.len() + self.events.len() >= pace.batch_size {
+            let gathering = !self.batch.is_empty();
+            if gathering && self.batch.len() + self.events.len() >= pace.batch_size {
                 return;
-            } else {
-                tokio::select! {
-                    () = self.full.notified() => {}
-                    Some(done) = self.flushes.recv() => self.ask(done),
-                    () = sleep_until(self.due) => return,
+            }
+            let batch_due = gathering.then_some(self.due);
+            let due = batch_due.into_iter().chain(self.connections_due).min();
+            tokio::select! {
+                Some(event) = self.events.recv(), if !gathering => {
+                    self.due = Instant::now() + pace.flush_interval;
+                    self.take(event);
                 }
+                () = self.full.notified(), if gathering => {}
+                () = self.readings.gauges.connections_moved(), if self.connections_due.is_none() => {
+                    let next = self.connections_told.map(|told| told + CONNECTIONS_INTERVAL);
+                    self.connections_due = Some(next.unwrap_or_else(Instant::now));
+                }
+                Some(done) = self.flushes.recv() => self.ask(done),
+                () = until(due) => return,
             }
         }
     }
 
-    /// The next batch: what was gathered and what else waits, up to `size`.
+    /// The next batch: what was gathered and what else waits, up to `size`, and connections.
+    /// Empty when those are as they were.
     fn next_batch(&mut self, size: usize) -> Vec<Event<'static>> {
         while self.batch.len() < size {
             let Ok(event) = self.events.try_recv() else { break };
             self.take(event);
         }
+        if self.connections_due.is_some_and(|due| due <= Instant::now()) {
+            self.take_connections();
+        }
         std::mem::take(&mut self.batch)
+    }
+
+    fn take_connections(&mut self) {
+        self.connections_due = None;
+        self.connections_told = Some(Instant::now());
+        for event in self.readings.gauges.moved_connections() {
+            self.take(event);
+        }
     }
 
     /// Someone waits for all that was recorded so far.
     fn ask(&mut self, done: Done) {
+        self.take_connections();
         let pending = self.held.load(Ordering::Relaxed) + self.events.len() as u64;
         self.waiters.push((self.settled + pending, done));
         self.answer();
@@ -171,6 +195,14 @@ impl Queue {
     }
 }
 
+/// Sleeps until then; without end when there is no such time.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Drop for Queue {
     fn drop(&mut self) {
         self.events.close();
@@ -187,14 +219,12 @@ impl Sender {
         queue: Queue,
         exporter: Exporter,
         origin: Arc<Origin<'static>>,
-        readings: Arc<Readings>,
         pace: Pace,
     ) -> Self {
         Self {
             queue,
             exporter,
             origin,
-            readings,
             pace,
             nonce: format!("{:016x}{:016x}", random::bits(), random::bits()),
             keys: 0,
@@ -217,15 +247,17 @@ impl Sender {
         }
     }
 
-    /// Posts the readings. They are not tried again: the next ones will be newer.
+    /// Posts the readings. They are not tried again: the next ones will be newer, and repeat
+    /// every 0 that was not accepted.
     async fn beat(&mut self) {
-        let events = self.readings.heartbeat();
+        let events = self.queue.readings.heartbeat();
         for events in events.chunks(self.pace.batch_size) {
             let (key, body) = (self.next_key(), self.body(events));
             match self.exporter.post(&key, body).await {
                 Ok(Verdict::Accepted(rejected)) => {
                     self.is_up();
                     self.note_rejected(&rejected);
+                    self.queue.readings.gauges.told(events);
                 }
                 Ok(Verdict::Refused(status)) => return self.note_refused(status, 0),
                 Ok(Verdict::TooLarge) => {
@@ -238,7 +270,8 @@ impl Sender {
 
     /// Posts the next batch until the exporter has answered for all of it.
     async fn deliver(&mut self) {
-        let mut batches = vec![self.queue.next_batch(self.pace.batch_size)];
+        let batch = self.queue.next_batch(self.pace.batch_size);
+        let mut batches = if batch.is_empty() { Vec::new() } else { vec![batch] };
         while let Some(mut batch) = batches.pop() {
             let refused = match self.post(&batch).await {
                 Verdict::Accepted(rejected) => {

@@ -144,6 +144,39 @@ fn every_report_is_counted_and_the_last_details_the_call() {
     assert_eq!(all_errors(&monitor), 2);
 }
 
+#[tokio::test]
+async fn calls_side_by_side_in_one_task_are_detailed_by_their_guards() {
+    let monitor = shop();
+    let one = async {
+        let call = monitor.call("a");
+        tokio::task::yield_now().await;
+        call.detail("api_error", "dns");
+        tokio::task::yield_now().await;
+        call.error(ErrorType::ToolError, Reason::IsError);
+    };
+    let other = async {
+        let call = monitor.call("a");
+        for _ in 0..4 {
+            tokio::task::yield_now().await;
+        }
+        call.success();
+    };
+    tokio::join!(one, other);
+    assert_eq!((errors(&monitor, "api_error", "dns"), all_errors(&monitor)), (1, 1));
+    assert_eq!((calls(&monitor, "error"), calls(&monitor, "success")), (1, 1));
+}
+
+#[test]
+fn a_second_detail_counts_the_first_by_itself() {
+    let monitor = shop();
+    let call = monitor.call("a");
+    call.detail("transport_error", "reset");
+    call.detail("api_error", "dns");
+    call.error(ErrorType::ToolError, Reason::IsError);
+    assert_eq!(errors(&monitor, "transport_error", "reset"), 1);
+    assert_eq!((errors(&monitor, "api_error", "dns"), all_errors(&monitor)), (1, 2));
+}
+
 #[test]
 fn an_error_of_another_tool_leaves_the_call_alone() {
     let monitor = shop();

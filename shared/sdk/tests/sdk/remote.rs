@@ -239,6 +239,19 @@ fn rejected_events_are_counted_and_not_sent_again() {
 }
 
 #[test]
+fn a_rejection_of_every_event_of_the_largest_batch_is_read() {
+    let rejected: Vec<_> = (0..1_000)
+        .map(|index| serde_json::json!({ "index": index, "error": "x".repeat(1_024) }))
+        .collect();
+    let reply = serde_json::json!({ "accepted": 0, "rejected": rejected }).to_string();
+    let script = exporter(move |_| Answer::status(202, reply.clone()));
+    let monitor = monitor(&script.url()).batch_size(1_000).build().unwrap();
+    record(&monitor, 0..1_000);
+    flush(&monitor);
+    assert_eq!(monitor.dropped_events(), 1_000);
+}
+
+#[test]
 fn an_acknowledged_batch_is_not_sent_again_whatever_the_reply_says() {
     let script = exporter(|_| Answer::status(202, "{ this is no JSON"));
     let monitor = monitor(&script.url()).build().unwrap();
@@ -366,6 +379,85 @@ fn the_heartbeat_tells_what_is_open_even_when_nothing_happens() {
     let Ok(Event::ServerStarted { name, uptime, .. }) = &last.events[0] else { panic!("{last:?}") };
     assert_eq!(name.as_ref().map(Name::as_str), Some("Shop"));
     assert!(uptime.get() > 0.0);
+}
+
+#[test]
+fn a_zero_is_told_until_the_exporter_has_taken_it() {
+    let at_rest = |request: &Request| {
+        let zero = Event::QueueDepth { tool: Name::new("search").unwrap(), value: 0 };
+        wire::parse_batch(&request.body).unwrap().events.contains(&Ok(zero))
+    };
+    let refused = AtomicUsize::new(0);
+    let script = HttpScript::start(move |request| {
+        match at_rest(request) && refused.fetch_add(1, Ordering::Relaxed) < 2 {
+            true => Answer::status(503, ""),
+            false => accepted(),
+        }
+    });
+    let monitor = monitor(&script.url()).heartbeat(SHORT).build().unwrap();
+    drop(monitor.queued("search"));
+    let told = |requests: &[Request]| requests.iter().filter(|request| at_rest(request)).count();
+    script.wait_for(|requests| told(requests) == 3);
+    let beats = script.requests().len();
+    script.wait_for(|requests| requests.len() >= beats + 2);
+    assert_eq!(told(&script.requests()), 3, "once it was taken it is not repeated");
+}
+
+/// The numbers of connections that the exporter was told outside of heartbeats.
+fn connections(script: &HttpScript) -> Vec<u64> {
+    let all: Vec<_> = batches(script).iter().flat_map(events).collect();
+    let told = all.iter().filter(|event| event["type"] == "connections");
+    told.map(|event| event["value"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn connections_that_come_and_go_take_no_room_in_the_queue() {
+    let script = exporter(|_| accepted());
+    let monitor = monitor(&script.url()).queue_capacity(10).build().unwrap();
+    for open in 0..10_000 {
+        monitor.set_connections(Transport::Http, open % 2);
+        monitor.set_connections(Transport::Stdio, open);
+    }
+    record(&monitor, 0..10);
+    flush(&monitor);
+    assert_eq!(monitor.dropped_events(), 0);
+    assert!(connections(&script).len() < 10, "{:?}", connections(&script));
+    assert!(connections(&script).contains(&9_999), "the last number is told");
+}
+
+#[test]
+fn a_connection_is_told_long_before_the_next_heartbeat() {
+    let script = exporter(|_| accepted());
+    let hour = Duration::from_secs(3_600);
+    let monitor = monitor(&script.url()).flush_interval(hour).heartbeat(hour).build().unwrap();
+    script.wait_for(|requests| !requests.is_empty());
+    monitor.set_connections(Transport::Http, 7);
+    script.wait_for(|requests| requests.iter().any(|request| !events(request).is_empty()));
+    assert_eq!(connections(&script), [7]);
+}
+
+#[test]
+fn the_last_number_of_connections_is_told_at_the_end() {
+    let script = exporter(|_| accepted());
+    let monitor = monitor(&script.url()).build().unwrap();
+    monitor.set_connections(Transport::Stdio, 1);
+    flush(&monitor);
+    monitor.set_connections(Transport::Stdio, 0);
+    assert_eq!(monitor.shutdown(LONG), Ok(()));
+    assert_eq!(connections(&script), [1, 0]);
+}
+
+#[test]
+fn the_same_listing_is_queued_once() {
+    let script = exporter(|_| accepted());
+    let monitor = monitor(&script.url()).build().unwrap();
+    for tools in [&["search"][..], &["search"], &["search", "buy"], &["search"]] {
+        monitor.declare_tools(tools);
+    }
+    flush(&monitor);
+    let all: Vec<_> = batches(&script).iter().flat_map(events).collect();
+    let listed: Vec<_> = all.iter().map(|event| event["tools"].as_array().unwrap().len()).collect();
+    assert_eq!(listed, [1, 2, 1]);
 }
 
 #[test]

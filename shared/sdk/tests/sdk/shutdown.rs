@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mcpmon_sdk::{Flushed, Monitor, Unsent};
 use mcpmon_testkit::http_script::{Answer, Gate, HttpScript};
+use tokio::time::Instant;
 
 use crate::support::{
     LONG, SHORT, accepted, batches, events, exporter, flush, monitor, numbers, record,
@@ -79,11 +80,31 @@ fn dropping_the_last_handle_delivers() {
     let monitor =
         monitor(&script.url()).flush_interval(Duration::from_secs(3_600)).build().unwrap();
     record(&monitor, 0..3);
-    let call = monitor.call("search");
     drop(monitor);
+    assert_eq!(numbers(&batches(&script)), [0, 1, 2]);
+}
+
+#[test]
+fn the_last_guard_does_not_wait_and_its_call_is_delivered() {
+    let gate = Gate::default();
+    let script = exporter({
+        let gate = gate.clone();
+        move |request| match events(request)[0]["type"] == "tool_call" {
+            true => accepted().after(&gate),
+            false => accepted(),
+        }
+    });
+    let monitor =
+        monitor(&script.url()).flush_interval(Duration::from_secs(3_600)).build().unwrap();
+    let call = monitor.call("search");
+    record(&monitor, 0..3);
+    drop(monitor);
+    assert_eq!(numbers(&batches(&script)), [0, 1, 2], "the last handle waits, open call or not");
+    let start = Instant::now();
     call.success();
-    let all: Vec<_> = script.requests().iter().flat_map(events).collect();
-    assert_eq!(all.len(), 4, "{all:?}");
+    assert!(start.elapsed() < Duration::from_secs(1), "after {:?}", start.elapsed());
+    script.wait_for(|requests| requests.iter().flat_map(events).count() == 4);
+    gate.open();
 }
 
 #[tokio::test]

@@ -62,8 +62,64 @@ fn a_call_whose_reply_may_have_passed_unobserved_is_not_called_abandoned() {
     assert_eq!(talk.stats().uncertain, 1);
 }
 
+/// A text that makes every message that holds it too long.
+fn huge() -> String {
+    "x".repeat(MAX_LINE)
+}
+
 #[test]
-fn a_message_that_is_too_long_is_counted_and_not_read() {
+fn a_reply_that_is_too_long_is_counted_with_its_size() {
+    let mut talk = Talk::new();
+    let mut sizes = Vec::new();
+    let huge = huge();
+    for reply in [
+        format!(r#"{{"id":1,"result":{{"content":[{{"text":"{huge}"}}],"isError":true}}}}"#),
+        format!(r#"{{"result":{{"content":[{{"text":"{huge}"}}]}},"jsonrpc":"2.0","id":1}}"#),
+    ] {
+        talk.call("1", "a").tick().server(&reply).tick();
+        sizes.push(json!(reply.len()));
+    }
+    assert_eq!(talk.endings(), ["a error tool_error is_error", "a success"]);
+    let told: Vec<_> = talk.events().iter().map(|e| e["response_bytes"].clone()).collect();
+    assert_eq!(told, sizes);
+    assert_eq!(talk.inflight().last(), Some(&("a".to_owned(), 0)));
+    assert_eq!((talk.stats().oversized, talk.stats().uncertain), (2, 0));
+}
+
+#[test]
+fn a_request_that_is_too_long_is_counted_with_its_size() {
+    let mut talk = Talk::new();
+    let huge = huge();
+    let request = format!(
+        r#"{{"method":"tools/call","params":{{"name":"a","arguments":{{"x":"{huge}"}}}},"id":1}}"#
+    );
+    talk.client(&request).ok("1");
+    assert_eq!(talk.endings(), ["a success"]);
+    assert_eq!(talk.only_event()["request_bytes"], json!(request.len()));
+}
+
+#[test]
+fn the_tools_of_a_listing_that_is_too_long_are_not_told() {
+    let mut talk = Talk::new();
+    let huge = huge();
+    talk.client(r#"{"id":1,"method":"tools/list"}"#);
+    talk.server(&format!(r#"{{"id":1,"result":{{"tools":[{{"name":"a","x":"{huge}"}}]}}}}"#));
+    assert_eq!(talk.endings(), ["tools/list"]);
+}
+
+#[test]
+fn a_call_that_may_have_been_answered_is_not_in_flight() {
+    let mut talk = Talk::new();
+    talk.call("1", "a").call("2", "a").tick();
+    talk.server(&" ".repeat(MAX_LINE + 1)).call("3", "a").tick();
+    assert_eq!(talk.inflight(), [("a".to_owned(), 2), ("a".to_owned(), 1)]);
+    talk.ok("1").ok("3").tick();
+    assert_eq!(talk.inflight().last(), Some(&("a".to_owned(), 0)));
+    assert_eq!(talk.endings(), ["a success", "a success"]);
+}
+
+#[test]
+fn a_message_that_is_too_long_and_says_nothing_is_counted_as_such() {
     let mut talk = Talk::new();
     talk.call("1", "a");
     let long = " ".repeat(MAX_LINE + 1);

@@ -192,6 +192,22 @@ fn pages_of_tools_make_one_listing() {
 }
 
 #[test]
+fn a_listing_that_stays_the_same_is_told_once() {
+    let mut talk = Talk::new();
+    let mut list = |second: &str| {
+        talk.client(r#"{"id":1,"method":"tools/list"}"#);
+        talk.server(r#"{"id":1,"result":{"tools":[{"name":"a"}],"nextCursor":"p2"}}"#);
+        talk.client(r#"{"id":2,"method":"tools/list","params":{"cursor":"p2"}}"#);
+        talk.server(&format!(r#"{{"id":2,"result":{{"tools":[{{"name":"{second}"}}]}}}}"#));
+        let events = talk.events();
+        events.iter().filter(|event| event["type"] == "tools_listed").count()
+    };
+    assert_eq!((list("b"), list("b")), (2, 2), "nothing changed");
+    assert_eq!((list("c"), list("c")), (3, 3), "the second page changed once");
+    assert_eq!(list("b"), 4, "and back");
+}
+
+#[test]
 fn an_endless_subscription_is_no_latency_but_its_refusal_is_an_error() {
     let mut talk = Talk::new();
     talk.client(r#"{"id":1,"method":"subscriptions/listen"}"#).wait(500).ok("1");
