@@ -75,6 +75,16 @@ e2e: test-deps ## Drive third-party clients and servers through the product, e.g
 	cargo build $(PROFILE) $(LOCKED) $(SERVICES)
 	@MCPMON_BINARIES="$(abspath $(BINARIES))" $(WITH_DEPS) tests/e2e/run $(ARGS)
 
+.PHONY: rules
+rules: test-deps ## Test the alerts: promtool, a real Prometheus and a real Alertmanager
+	cargo build $(PROFILE) $(LOCKED) $(SERVICES)
+	@MCPMON_BINARIES="$(abspath $(BINARIES))" $(WITH_DEPS) tests/rules/run $(ARGS)
+
+.PHONY: dashboards
+dashboards: test-deps ## Test the dashboards: every query against a real Prometheus, every panel's schema
+	cargo build $(PROFILE) $(LOCKED) $(SERVICES)
+	@MCPMON_BINARIES="$(abspath $(BINARIES))" $(WITH_DEPS) tests/dashboards/run $(ARGS)
+
 ##@ Develop
 
 .PHONY: format
@@ -98,3 +108,5 @@ help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+include deploy/stack.mk

@@ -17,6 +17,7 @@ struct Histogram {
 struct Tool {
     calls: AtomicU64,
     duration: Histogram,
+    operation: Histogram,
     request_size: [AtomicU64; 2],
     response_size: [AtomicU64; 2],
 }
@@ -24,7 +25,6 @@ struct Tool {
 #[derive(Debug)]
 pub(crate) struct Floor {
     tools: Vec<Tool>,
-    operations: Histogram,
 }
 
 impl Histogram {
@@ -38,7 +38,7 @@ impl Histogram {
 impl Floor {
     pub(crate) fn new() -> Self {
         let tools = (0..TOOLS).map(|_| Tool::default()).collect();
-        Self { tools, operations: Histogram::default() }
+        Self { tools }
     }
 
     /// A counter and a histogram.
@@ -48,11 +48,11 @@ impl Floor {
         tool.duration.record(CALL_BOUNDS, call.seconds);
     }
 
-    /// What a call with all details writes: the above, the server's operations, two sizes.
+    /// What a call with all details writes: the above, the operation, two sizes.
     pub(crate) fn detailed_call(&self, call: Call) {
         self.call(call);
-        self.operations.record(OPERATION_BOUNDS, call.seconds);
         let tool = &self.tools[call.tool];
+        tool.operation.record(OPERATION_BOUNDS, call.seconds);
         for (sizes, bytes) in [(&tool.request_size, 180), (&tool.response_size, 5_120)] {
             sizes[0].fetch_add(1, Relaxed);
             sizes[1].fetch_add(bytes, Relaxed);

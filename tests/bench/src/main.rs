@@ -2,21 +2,27 @@
 //! interleaved run, prints the figures, and holds them against the budgets. A missed budget is a
 //! failure. `docs/BENCHMARKS.md` explains the method and keeps the figures of the last full run.
 
+mod echo;
 mod floor;
+mod footprint;
 mod hostile;
+mod http;
+mod ingest;
 mod machine;
 mod otel;
 mod process;
+mod product;
 mod python;
 mod record;
 mod report;
 mod rounds;
 mod scrape;
 mod stalls;
+mod tap;
 mod workload;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -50,14 +56,26 @@ enum Benchmark {
     Scrape,
     /// A million invented tool names.
     Hostile,
+    /// Events over HTTP, beside what one would use otherwise.
+    Ingest,
+    /// What the tap adds to a round trip.
+    Tap,
+    /// Sizes, memory and start.
+    Footprint,
 }
 
 /// Programs under measurement that are this program again.
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum Helper {
     /// Records a million invented names and prints the figures.
-    #[command(hide = true)]
-    HostileHelper,
+    #[command(hide = true, name = "hostile-helper")]
+    InventedNames,
+    /// Serves events that it parses and forgets.
+    #[command(hide = true, name = "parse-only-helper")]
+    ParseOnly,
+    /// Is an MCP server over stdio.
+    #[command(hide = true, name = "echo-helper")]
+    Echo,
 }
 
 impl Benchmark {
@@ -67,6 +85,9 @@ impl Benchmark {
             Self::Stalls => stalls::run(),
             Self::Scrape => scrape::run(),
             Self::Hostile => hostile::run(),
+            Self::Ingest => ingest::run(),
+            Self::Tap => tap::run(),
+            Self::Footprint => footprint::run(),
             Self::All => unreachable!("chosen() replaced it"),
         }
     }
@@ -74,10 +95,13 @@ impl Benchmark {
 
 fn main() -> anyhow::Result<ExitCode> {
     let Arguments { benchmarks, write, helper } = Arguments::parse();
-    match helper {
-        Some(Helper::HostileHelper) => hostile::helper().map(|()| ExitCode::SUCCESS),
-        None => measure(&chosen(benchmarks), write),
-    }
+    let helped = match helper {
+        None => return measure(&chosen(benchmarks), write.as_deref()),
+        Some(Helper::InventedNames) => hostile::helper(),
+        Some(Helper::ParseOnly) => ingest::parse_only(),
+        Some(Helper::Echo) => echo::serve(),
+    };
+    helped.map(|()| ExitCode::SUCCESS)
 }
 
 fn chosen(benchmarks: Vec<Benchmark>) -> Vec<Benchmark> {
@@ -89,10 +113,10 @@ fn chosen(benchmarks: Vec<Benchmark>) -> Vec<Benchmark> {
 }
 
 /// Runs the benchmarks; one that fails does not keep the later ones from running.
-fn measure(benchmarks: &[Benchmark], page: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+fn measure(benchmarks: &[Benchmark], page: Option<&Path>) -> anyhow::Result<ExitCode> {
     let shape = machine::shape()?;
     say(&format!("{shape}\n"))?;
-    if let Some(page) = &page {
+    if let Some(page) = page {
         report::replace(page, "machine", &shape)?;
     }
     let (mut missed, mut failed) = (0, 0);
@@ -102,7 +126,7 @@ fn measure(benchmarks: &[Benchmark], page: Option<PathBuf>) -> anyhow::Result<Ex
             Ok(report) => {
                 say(&report.to_string())?;
                 missed += report.missed();
-                if let Some(page) = &page {
+                if let Some(page) = page {
                     report.write_into(page)?;
                 }
             }

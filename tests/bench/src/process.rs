@@ -6,7 +6,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::machine;
 
@@ -15,7 +16,7 @@ use crate::machine;
 pub(crate) struct Running {
     program: String,
     child: Child,
-    stdin: ChildStdin,
+    stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
 }
 
@@ -28,7 +29,7 @@ impl Running {
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot start {program}"))?;
-        let stdin = child.stdin.take().expect("stdin is piped");
+        let stdin = child.stdin.take();
         let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         Ok(Self { program, child, stdin, stdout })
     }
@@ -36,7 +37,8 @@ impl Running {
     /// Writes one line to the child's stdin.
     pub(crate) fn write_line(&mut self, line: &str) -> anyhow::Result<()> {
         let line = format!("{line}\n");
-        self.stdin
+        let stdin = self.stdin.as_mut().expect("only finish() takes it");
+        stdin
             .write_all(line.as_bytes())
             .with_context(|| format!("{} closed its stdin", self.program))
     }
@@ -59,6 +61,14 @@ impl Running {
                 return Ok(url.trim_end_matches('/').to_owned());
             }
         }
+    }
+
+    /// Closes the child's stdin and waits for its end, which has to be a good one.
+    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
+        drop(self.stdin.take());
+        let status = self.child.wait()?;
+        ensure!(status.success(), "{} ended: {status}", self.program);
+        Ok(())
     }
 
     /// The CPU time that the child has taken so far, in seconds.
@@ -115,4 +125,11 @@ pub(crate) fn helper(name: &str) -> anyhow::Result<Command> {
     let mut command = Command::new(program);
     command.arg(name);
     Ok(command)
+}
+
+/// Runs the calling thread on one core only.
+pub(crate) fn pin_thread(core: usize) -> anyhow::Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    sched_setaffinity(None, &cores).with_context(|| format!("cannot pin to core {core}"))
 }

@@ -16,10 +16,8 @@ const REQUIREMENTS: &str = include_str!("../python/requirements.txt");
 pub(crate) struct Interpreter(Running);
 
 impl Interpreter {
-    pub(crate) fn start(script: &str, arguments: &[&str]) -> anyhow::Result<Self> {
-        let mut command = command(script)?;
-        command.args(arguments);
-        Running::start(&mut command).map(Self)
+    pub(crate) fn start(script: &str) -> anyhow::Result<Self> {
+        Running::start(&mut command(script)?).map(Self)
     }
 
     pub(crate) fn ask(&mut self, request: &str) -> anyhow::Result<String> {

@@ -63,8 +63,10 @@ impl Samples {
         median(self.rounds.iter().copied())
     }
 
-    pub(crate) fn max(&self) -> f64 {
-        self.rounds.iter().copied().fold(f64::MIN, f64::max)
+    /// The round that other work on the machine disturbed the least: what a limit without a
+    /// baseline is held against.
+    pub(crate) fn least(&self) -> f64 {
+        self.rounds.iter().copied().fold(f64::INFINITY, f64::min)
     }
 
     /// The median of the rounds' ratios to `base`.
@@ -100,6 +102,7 @@ mod tests {
         let ours = Samples { name: "ours", rounds: vec![2.0, 20.0, 200.0] };
         assert_eq!(ours.ratio_to(&base), 2.0);
         assert_eq!(ours.beyond(&base), 10.0);
+        assert_eq!(ours.least(), 2.0);
         assert_eq!(median([4.0, 1.0, 3.0, 2.0].into_iter()), 2.5);
     }
 

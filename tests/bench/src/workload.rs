@@ -4,6 +4,7 @@
 use mcpmon_metrics::event::Seconds;
 use mcpmon_metrics::label::{Observer, Transport};
 use mcpmon_metrics::{Budgets, Event, Metrics, Name, Options, Outcome, ServerMetrics, ToolCall};
+use serde_json::json;
 
 /// How many tools are called.
 pub(crate) const TOOLS: usize = 100;
@@ -51,8 +52,9 @@ impl Calls {
         self.calls[place & (CALLS - 1)]
     }
 
-    pub(crate) fn names(&self) -> &[String] {
-        &self.names
+    /// The tools' names, checked: whoever records has parsed them before.
+    pub(crate) fn names(&self) -> Vec<Name<'_>> {
+        self.names.iter().map(|name| Name::or_other(name.as_str())).collect()
     }
 }
 
@@ -62,12 +64,12 @@ pub(crate) fn tool_name(number: usize) -> String {
 }
 
 /// A successful call with nothing known but its duration.
-pub(crate) fn success(tool: &str, seconds: f64) -> Event<'_> {
+pub(crate) fn success<'a>(tool: &Name<'a>, seconds: f64) -> Event<'a> {
     Event::ToolCall(plain(tool, seconds))
 }
 
 /// A successful call with sizes and transport.
-pub(crate) fn detailed(tool: &str, seconds: f64) -> Event<'_> {
+pub(crate) fn detailed<'a>(tool: &Name<'a>, seconds: f64) -> Event<'a> {
     Event::ToolCall(ToolCall {
         request_bytes: Some(180),
         response_bytes: Some(5_120),
@@ -76,9 +78,9 @@ pub(crate) fn detailed(tool: &str, seconds: f64) -> Event<'_> {
     })
 }
 
-fn plain(tool: &str, seconds: f64) -> ToolCall<'_> {
+fn plain<'a>(tool: &Name<'a>, seconds: f64) -> ToolCall<'a> {
     let seconds = Seconds::new(seconds).expect("the durations are finite and positive");
-    ToolCall::new(Name::or_other(tool), Outcome::Success, seconds)
+    ToolCall::new(tool.clone(), Outcome::Success, seconds)
 }
 
 /// A registry that admits `tools` tools of the one server, and that server's recorder.
@@ -94,8 +96,21 @@ pub(crate) fn registry(tools: usize) -> (Metrics, ServerMetrics) {
 pub(crate) fn call_each(server: &ServerMetrics, tools: impl Iterator<Item = usize>) {
     for number in tools {
         let name = tool_name(number);
-        server.record(Observer::Sdk, SERVER, &detailed(&name, 0.042));
+        server.record(Observer::Sdk, SERVER, &detailed(&Name::or_other(name), 0.042));
     }
+}
+
+/// One batch that calls the tools numbered `tools` of a server once each.
+pub(crate) fn tools_body(server: &str, tools: impl Iterator<Item = usize>) -> String {
+    let names: Vec<_> = tools.map(tool_name).collect();
+    let events: Vec<_> =
+        names.iter().map(|name| detailed(&Name::or_other(name.as_str()), 0.042)).collect();
+    batch(server, &events)
+}
+
+/// The body of `POST /v1/events`.
+pub(crate) fn batch(server: &str, events: &[Event<'_>]) -> String {
+    json!({"server": server, "source": server, "observer": "api", "events": events}).to_string()
 }
 
 /// The number of series in a scrape.

@@ -120,13 +120,21 @@ async fn a_wrong_event_costs_only_itself() {
 }
 
 #[tokio::test]
-async fn counts_and_sizes_up_to_2_to_the_53_are_exact() {
+async fn the_largest_size_and_the_largest_count_are_exact() {
     let exporter = Exporter::start(&[]).await;
-    let most = 1_u64 << 53;
-    let event = json!({"type": "generation_3d", "status": "success", "count": most});
-    assert_eq!(exporter.post(batch("s", &[event])).await.json()["accepted"], 1);
+    let (bytes, count) = (1_u64 << 53, 1_000_000_000_u64);
+    let mut sized = call("t");
+    sized["request_bytes"] = json!(bytes);
+    let counted = |count| json!({"type": "generation_3d", "status": "success", "count": count});
+    let reply = exporter.post(batch("s", &[sized, counted(count), counted(count + 1)])).await;
+    assert_eq!(reply.json()["accepted"], 2);
+    assert_eq!(
+        reply.json()["rejected"][0]["error"],
+        "count: 1000000001 is too large; expected at most 1000000000"
+    );
     let text = exporter.scrape().await;
-    metric("mcp_3d_generations_total").value(most as f64).assert_in(&text);
+    metric("mcp_request_size_bytes_sum").value(bytes as f64).assert_in(&text);
+    metric("mcp_3d_generations_total").value(count as f64).assert_in(&text);
 }
 
 #[tokio::test]

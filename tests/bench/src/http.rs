@@ -1,0 +1,75 @@
+//! A small HTTP client: one connection, one request at a time, so that what is measured is the
+//! server.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
+use anyhow::{Context, ensure};
+
+/// A connection that is kept.
+#[derive(Debug)]
+pub(crate) struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    pub(crate) fn open(address: &str) -> anyhow::Result<Self> {
+        let stream =
+            TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
+        stream.set_nodelay(true)?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    /// Sends a request and reads the reply, which has to be a success; gives its body.
+    pub(crate) fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Vec<u8>> {
+        self.0.get_mut().write_all(request).context("cannot send a request")?;
+        let status = self.line()?;
+        let mut length = None;
+        loop {
+            let header = self.line()?;
+            if header.is_empty() {
+                break;
+            }
+            if let Some((name, value)) = header.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = Some(value.trim().parse().context("Content-Length is no number")?);
+            }
+        }
+        let mut body = match length {
+            Some(length) => vec![0; length],
+            None => Vec::new(),
+        };
+        match length {
+            Some(_) => self.0.read_exact(&mut body),
+            // HTTP/1.0: to the end.
+            None => self.0.read_to_end(&mut body).map(|_| ()),
+        }
+        .context("cannot read a reply")?;
+        let good = status.split(' ').nth(1).is_some_and(|code| code.starts_with('2'));
+        ensure!(good, "the reply is {status}: {}", String::from_utf8_lossy(&body));
+        Ok(body)
+    }
+
+    fn line(&mut self) -> anyhow::Result<String> {
+        let mut line = String::new();
+        let read = self.0.read_line(&mut line).context("cannot read a reply")?;
+        ensure!(read > 0, "the server closed the connection");
+        Ok(line.trim_end().to_owned())
+    }
+}
+
+/// The text of a GET.
+pub(crate) fn get(address: &str, path: &str) -> anyhow::Result<String> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let body = Connection::open(address)?.exchange(request.as_bytes())?;
+    String::from_utf8(body).with_context(|| format!("GET {path} gave no text"))
+}
+
+/// A POST, ready to send.
+pub(crate) fn post(address: &str, path: &str, content_type: &str, body: &str) -> Vec<u8> {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {content_type}\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}

@@ -1,0 +1,160 @@
+//! Ingest over HTTP: events per CPU-second of the exporter, of a server that only parses the same
+//! batches, and of what one would use otherwise; then latency below saturation, with and without
+//! scrapes. The server has core 0, the client core 1.
+
+mod latency;
+mod peers;
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+
+pub(crate) use self::peers::parse_only;
+use crate::process::{self, Running};
+use crate::report::{Limit, Report, Table, figure};
+use crate::rounds::{Rounds, Samples, Variant};
+use crate::workload::{self, Calls, SERVER};
+use crate::{http, machine, product};
+
+pub(crate) const SERVER_CORE: usize = 0;
+pub(crate) const CLIENT_CORE: usize = 1;
+
+const ROUNDS: Rounds = Rounds { warm_up: 1, measured: 5 };
+const BATCHES: [usize; 2] = [1, 100];
+const CONNECTIONS: usize = 16;
+const SECONDS: f64 = 2.0;
+
+/// A server under load.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) name: &'static str,
+    pub(crate) process: Running,
+    pub(crate) address: String,
+    pub(crate) path: &'static str,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: fn(usize) -> String,
+}
+
+/// What one run of the load generator gave.
+#[derive(Debug)]
+struct Load {
+    requests_per_second: f64,
+    events_per_cpu_second: f64,
+    p99_millis: f64,
+    events: f64,
+}
+
+pub(crate) fn run() -> anyhow::Result<Report> {
+    let cores = machine::cores()?;
+    ensure!(cores > CLIENT_CORE, "server and client need a core each; there are {cores}");
+    let mut report = Report::new("ingest");
+    let servers =
+        [exporter()?, peers::parse_only_server()?, peers::python()?, peers::pushgateway()?];
+    let mut saturated = 0.0;
+    let mut events = 0.0;
+    for batch in BATCHES {
+        let mut variants: Vec<_> = servers
+            .iter()
+            .map(|server| Variant::new(server.name, move || load(server, batch)))
+            .collect();
+        let samples = ROUNDS.interleave(&mut variants)?;
+        report.table(table(batch, &samples));
+        budgets(&mut report, batch, &samples);
+        saturated = samples[0].map(|load| load.requests_per_second).median();
+        events += samples[0].map(|load| load.events).rounds.iter().sum::<f64>();
+    }
+    let [exporter, ..] = servers;
+    let counted = counted(&exporter.address)?;
+    ensure!(counted >= events, "{events} events were accepted, but /metrics says {counted}");
+    latency::measure(&mut report, &exporter, saturated / 4.0, BATCHES[1])?;
+    Ok(report)
+}
+
+fn exporter() -> anyhow::Result<Server> {
+    let mut command = process::pinned(SERVER_CORE, &product::exporter()?);
+    let (process, address) = product::serve(&mut command)?;
+    let (path, content_type) = ("/v1/events", "application/json");
+    Ok(Server { name: "mcp-exporter", process, address, path, content_type, body })
+}
+
+/// A batch of calls with sizes, as the exporter takes it.
+pub(crate) fn body(batch: usize) -> String {
+    let calls = Calls::new();
+    let names = calls.names();
+    let events: Vec<_> = (0..batch)
+        .map(|place| calls.at(place))
+        .map(|call| workload::detailed(&names[call.tool], call.seconds))
+        .collect();
+    workload::batch(SERVER, &events)
+}
+
+/// Saturates the server.
+fn load(server: &Server, batch: usize) -> anyhow::Result<Load> {
+    let file = std::env::temp_dir().join(format!("mcpmon-bench-{}.body", std::process::id()));
+    fs::write(&file, (server.body)(batch)).context("cannot write the body for wrk")?;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/wrk/post.lua");
+    let mut wrk = Command::new("wrk");
+    wrk.args(["--threads", "1", "--connections", &CONNECTIONS.to_string()]);
+    wrk.args(["--duration", &format!("{SECONDS}s"), "--script", script]);
+    wrk.arg(format!("http://{}{}", server.address, server.path));
+    wrk.arg("--").arg(&file).arg(server.content_type);
+    let before = server.process.cpu_seconds()?;
+    let output = process::pinned(CLIENT_CORE, &wrk).output();
+    let cpu = server.process.cpu_seconds()? - before;
+    fs::remove_file(&file).context("cannot remove the body for wrk")?;
+
+    let output = output.context("cannot start taskset, which is in Debian's util-linux")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let advice = "wrk failed; Debian has it as package wrk";
+    ensure!(output.status.success(), "{advice}: {text}{}", errors.trim());
+    let result = text.lines().find_map(|line| line.strip_prefix("result ")).context(advice)?;
+    let numbers: Vec<f64> = result.split(' ').filter_map(|n| n.parse().ok()).collect();
+    let [requests, seconds, failed, p99_millis] = numbers[..] else {
+        anyhow::bail!("wrk's script printed {result:?}");
+    };
+    ensure!(failed == 0.0, "{} answered {failed} of {requests} requests badly", server.name);
+    let events = requests * batch as f64;
+    Ok(Load {
+        requests_per_second: requests / seconds,
+        events_per_cpu_second: events / cpu,
+        p99_millis,
+        events,
+    })
+}
+
+fn table(batch: usize, samples: &[Samples<Load>]) -> Table {
+    let title = format!("Saturated by {CONNECTIONS} connections, events per request: {batch}");
+    let header = ["variant", "requests/s", "events per CPU-second", "p99 ms"];
+    let mut table = Table::new(title, &header);
+    for server in samples {
+        table.row([
+            server.name.into(),
+            figure(server.map(|load| load.requests_per_second).median()),
+            figure(server.map(|load| load.events_per_cpu_second).median()),
+            figure(server.map(|load| load.p99_millis).median()),
+        ]);
+    }
+    table
+}
+
+fn budgets(report: &mut Report, batch: usize, samples: &[Samples<Load>]) {
+    let rate = |place: usize| samples[place].map(|load| load.events_per_cpu_second);
+    let ours = rate(0);
+    let what = format!("of the parse-only rate, batches of {batch}");
+    report.budget(what, ours.ratio_to(&rate(1)), Limit::AtLeast(0.85, "×"));
+    if batch > 1 {
+        let what = format!("over the Python stack, batches of {batch}");
+        report.budget(what, ours.ratio_to(&rate(2)), Limit::AtLeast(15.0, "×"));
+        let what = format!("over pushgateway, batches of {batch}");
+        report.budget(what, ours.ratio_to(&rate(3)), Limit::AtLeast(8.0, "×"));
+    }
+}
+
+/// The calls that the exporter has counted.
+fn counted(address: &str) -> anyhow::Result<f64> {
+    let text = http::get(address, "/metrics")?;
+    let lines = text.lines().filter(|line| line.starts_with("mcp_tool_calls_total{"));
+    Ok(lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum())
+}

@@ -1,0 +1,52 @@
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from receiver import Receiver
+from stack import Stack, docker
+
+figures: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def slack():
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture(scope="session")
+def stack(slack):
+    """The stack, brought up from nothing, with its webhook at our receiver."""
+    stack = Stack(Path(os.environ["STACK_WORK"]))
+    begun = time.monotonic()
+    try:
+        stack.welcome = stack.make("up", SLACK_WEBHOOK_URL=slack.url)
+        healthy = re.search(r"healthy after (\d+) s", stack.welcome)[1]
+        took = time.monotonic() - begun
+        figures.append(f"make up: {took:.1f} s, healthy {healthy} s after the start")
+        yield stack
+    finally:
+        stack.make("down", ARGS="--volumes")
+
+
+@pytest.fixture(scope="session")
+def demo(stack):
+    """The stack with demo traffic."""
+    stack.make("demo")
+    yield stack
+
+
+@pytest.fixture(scope="session", autouse=True)
+def measured(stack):
+    yield
+    images = docker("images", "--format", "{{.Repository}}:{{.Tag}} {{.Size}}").splitlines()
+    figures.append("images: " + ", ".join(sorted(i for i in images if "none" not in i)))
+
+
+def pytest_terminal_summary(terminalreporter):
+    for figure in figures:
+        terminalreporter.write_line(f"measured: {figure}")

@@ -1,0 +1,237 @@
+"""The stack as its user meets it. The tests run in this order and share one stack; those that
+disturb it put it back."""
+
+import base64
+import ipaddress
+import json
+import re
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+from conftest import figures
+from stack import SERVICES, Stack, docker, until
+
+
+def test_up_from_nothing_makes_every_service_healthy(stack):
+    states = {name: one["State"] for name, one in stack.containers().items()}
+    assert sorted(states) == SERVICES
+    assert {state["Health"]["Status"] for state in states.values()} == {"healthy"}
+    assert "FAILED" not in stack.welcome
+    assert stack.welcome.count("  ok  ") >= 6, stack.welcome
+
+
+def test_every_address_that_up_prints_works_with_the_credentials_that_it_names(stack):
+    lines = dict(re.findall(r"^(Status page|Prometheus|Alertmanager) +(\S+)", stack.welcome, re.M))
+    assert lines == {
+        "Status page": stack.url("exporter"),
+        "Prometheus": stack.url("prometheus"),
+        "Alertmanager": stack.url("alertmanager"),
+    }
+    password = re.search(r"password in (\S*read_token)", stack.welcome)[1]
+    login = base64.b64encode(f"anyone:{Path(password).read_text()}".encode()).decode()
+    status, page = stack.request("exporter", "/", f"Basic {login}")
+    assert status == 200 and "<!doctype html>" in page.lower()
+    assert stack.request("prometheus", "/-/ready")[0] == 200
+    assert stack.request("alertmanager", "/-/ready")[0] == 200
+
+
+def test_grafana_is_left_out_in_one_line_where_its_image_cannot_be_had(stack):
+    lines = [line for line in stack.welcome.splitlines() if "Grafana is left out" in line]
+    assert len(lines) == 1
+
+
+def test_no_port_listens_beyond_loopback(stack):
+    for name, container in stack.containers().items():
+        for bindings in container["NetworkSettings"]["Ports"].values():
+            for binding in bindings or []:
+                assert ipaddress.ip_address(binding["HostIp"]).is_loopback, name
+    listening = subprocess.run(["ss", "-Hltn"], capture_output=True, text=True, check=True).stdout
+    published = {str(port) for port in stack.ports.values()}
+    for local in (line.split()[3] for line in listening.splitlines()):
+        address, port = local.rsplit(":", 1)
+        if port in published:
+            assert ipaddress.ip_address(address.strip("[]")).is_loopback, local
+
+
+def test_containers_may_do_as_little_as_possible(demo):
+    for name, container in demo.containers().items():
+        host = container["HostConfig"]
+        assert container["Config"]["User"].split(":")[0] not in ("", "0", "root"), name
+        assert host["ReadonlyRootfs"] and not host["Privileged"], name
+        assert host["CapDrop"] == ["ALL"] and not host["CapAdd"], name
+        assert "no-new-privileges:true" in host["SecurityOpt"], name
+        assert 0 < host["Memory"] <= 512 << 20 and 0 < host["PidsLimit"] <= 128, name
+        assert host["LogConfig"]["Config"]["max-size"] == "10m", name
+        assert host["RestartPolicy"]["Name"] == "unless-stopped", name
+
+
+def test_redis_is_reached_by_nobody_who_has_no_business_there(demo):
+    networks = {
+        name: set(one["NetworkSettings"]["Networks"]) for name, one in demo.containers().items()
+    }
+    redis = networks.pop("redis")
+    assert redis == {f"{demo.project}_coordination"}
+    assert all(not redis & others for others in networks.values())
+    prometheus, demo_server = networks["prometheus"], networks["demo-server"]
+    assert not prometheus & demo_server
+
+
+def test_secrets_stay_in_a_closed_folder(stack):
+    folder = stack.state / "secrets"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    tokens = [stack.secret(name) for name in ("read_token", "write_token", "webhook_token")]
+    assert len(set(tokens)) == 3 and all(len(token) == 64 for token in tokens)
+    described = json.dumps(stack.containers())
+    for secret in folder.iterdir():
+        text = secret.read_text().strip()
+        assert not text or text not in described, f"{secret.name} shows in docker inspect"
+
+
+def test_a_wrong_token_is_refused(stack):
+    event = {"server": "x", "source": "x", "observer": "api", "events": []}
+    read, write = (f"Bearer {stack.secret(name)}" for name in ("read_token", "write_token"))
+    assert stack.request("exporter", "/metrics")[0] == 401
+    assert stack.request("exporter", "/metrics", "Bearer wrong")[0] == 401
+    assert stack.request("exporter", "/metrics", write)[0] == 403
+    assert stack.request("exporter", "/metrics", read)[0] == 200
+    assert stack.request("exporter", "/v1/events", read, event)[0] == 403
+    assert stack.request("exporter", "/v1/events", write, event)[0] == 202
+    assert stack.request("exporter", "/v1/alerts", write, {"alerts": []})[0] == 403
+    assert stack.request("exporter", "/health/ready")[0] == 200
+
+
+def test_redis_gives_each_user_its_part(stack):
+    assert stack.redis("probe", "ping") == "PONG"
+    assert "NOPERM" in stack.redis("probe", "get", "mcpmon:x")
+    for user in ("health-monitor", "remediation"):
+        assert stack.redis(user, "set", "mcpmon:test", user) == "OK"
+        assert "NOPERM" in stack.redis(user, "set", "other:test", user)
+        assert "NOPERM" in stack.redis(user, "flushall")
+        assert "NOPERM" in stack.redis(user, "config", "set", "appendonly", "no")
+    without = docker("exec", stack.container("redis"), "redis-cli", "get", "mcpmon:test")
+    assert "NOAUTH" in without
+
+
+def test_demo_traffic_reaches_prometheus(demo):
+    used = 'count by (tool_name) (mcp_tool_calls_total{server="boutique"} > 0)'
+    until(lambda: len(demo.query(used)) >= 9, 120, "calls of nine tools")
+    calls = demo.query('sum by (status) (mcp_tool_calls_total{server="boutique"})')
+    assert calls[("success",)] > calls[("error",)] > 0
+    assert demo.query('up{job="devskyy_mcp",service="devskyy_mcp",environment="production"}')
+    # One truth: what is counted is timed.
+    counted, timed = "mcp_tool_calls_total", "mcp_request_duration_seconds_count"
+    assert demo.query(f'sum({counted}{{server="boutique"}}) == sum({timed}{{server="boutique"}})')
+    assert demo.query('sum(mcp_llm_tokens_total{server="boutique"})')[()] > 0
+    # The rules of the stack have computed something from it.
+    status, rules = demo.request("prometheus", "/api/v1/rules")
+    assert status == 200
+    groups = json.loads(rules)["data"]["groups"]
+    health = [rule["health"] for group in groups for rule in group["rules"]]
+    assert health and set(health) == {"ok"}
+
+
+def test_memory_is_measured(demo):
+    mebibytes = {}
+    for line in docker("stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}").splitlines():
+        name, amount = line.split()[:2]
+        service = name.removeprefix(f"{demo.project}-").removesuffix("-1")
+        number, unit = re.fullmatch(r"([\d.]+)(\w+)", amount).groups()
+        mebibytes[service] = float(number) * {"KiB": 1 / 1024, "MiB": 1, "GiB": 1024}[unit]
+    each = ", ".join(f"{name} {value:.1f}" for name, value in sorted(mebibytes.items()))
+    figures.append(f"memory with demo traffic: {sum(mebibytes.values()):.0f} MiB ({each})")
+    assert sum(mebibytes.values()) < 512
+
+
+def test_up_twice_is_harmless(demo):
+    def lives():
+        containers = demo.containers().items()
+        return {name: (one["Id"], one["State"]["StartedAt"]) for name, one in containers}
+
+    def secrets():
+        return {file.name: file.read_bytes() for file in (demo.state / "secrets").iterdir()}
+
+    before = lives(), secrets()
+    begun = time.monotonic()
+    demo.make("up")
+    figures.append(f"make up, again: {time.monotonic() - begun:.1f} s")
+    assert (lives(), secrets()) == before
+
+
+def test_an_alert_fires_reaches_slack_and_resolves(demo, slack):
+    demo.make("demo-stop")
+    hasten_groups(demo)
+    begun = time.monotonic()
+    docker("stop", demo.container("exporter"))
+    firing = 'ALERTS{alertname="ServerDown",alertstate="firing"}'
+    until(lambda: demo.query(firing), 150, "ServerDown fires")
+    message = until(lambda: slack.find("[CRITICAL] ServerDown"), 60, "Slack has the alert")
+    figures.append(f"exporter stopped to Slack message: {time.monotonic() - begun:.0f} s")
+    attachment = message["attachments"][0]
+    assert attachment["color"] and attachment["text"]
+    begun = time.monotonic()
+    docker("start", demo.container("exporter"))
+    until(lambda: not demo.query('ALERTS{alertname="ServerDown"}'), 60, "ServerDown ends")
+    until(lambda: slack.find("[RESOLVED] ServerDown"), 60, "Slack has the end of the alert")
+    figures.append(f"exporter started to Slack's resolved message: {time.monotonic() - begun:.0f} s")
+
+
+def hasten_groups(stack):
+    """A group's next message, such as its end, would wait five minutes; `make up` puts that back."""
+    configuration = stack.state / "alertmanager.yml"
+    text = configuration.read_text()
+    assert "group_interval: 5m" in text
+    configuration.write_text(text.replace("group_interval: 5m", "group_interval: 5s"))
+    docker("kill", "--signal", "HUP", stack.container("alertmanager"))
+
+
+def test_data_survives_down_and_up(stack):
+    at = time.time()
+    counted = "sum(max_over_time(mcp_tool_calls_total[30m]))"
+    calls = stack.query(counted, at)
+    stack.redis("remediation", "set", "mcpmon:kept", "yes")
+    token = stack.secret("read_token")
+    stack.make("down")
+    assert stack.listed("ps", "--all") == [] and stack.listed("network", "ls") == []
+    stack.make("up")
+    assert stack.query(counted, at) == calls != {}
+    assert stack.redis("remediation", "get", "mcpmon:kept") == "yes"
+    assert stack.secret("read_token") == token
+
+
+def test_the_doctor_names_what_is_broken_and_what_helps(stack):
+    assert "FAILED" not in stack.make("doctor")
+    docker("stop", stack.container("prometheus"))
+    report = stack.make("doctor", code=1, MCPMON_DOCTOR_PATIENCE="2")
+    assert "FAILED  not healthy: prometheus: exited" in report
+    assert "remedy: make logs ARGS=prometheus" in report
+    stack.make("up")
+
+    token = stack.state / "secrets" / "read_token"
+    text = token.read_text()
+    token.chmod(0o644)
+    token.write_text("another")
+    report = stack.make("doctor", code=1, MCPMON_DOCTOR_PATIENCE="2")
+    token.write_text(text)
+    token.chmod(0o444)
+    assert "FAILED  the exporter refuses the read token" in report
+
+
+def test_a_port_that_is_taken_is_named_with_another(stack):
+    second = Stack(stack.work / "second")
+    ports = {f"MCPMON_{name.upper()}_PORT": str(port) for name, port in stack.ports.items()}
+    report = second.make("up", code=1, **ports)
+    taken = f"port {stack.ports['exporter']}, for exporter, is taken by the container"
+    assert f"{taken} {stack.project}-exporter-1" in report
+    assert re.search(r"choose another port: MCPMON_EXPORTER_PORT=\d+ in .env", report)
+    assert second.listed("ps", "--all") == [] and not second.state.exists()
+
+
+def test_down_leaves_nothing_behind(stack):
+    stack.make("demo")
+    stack.make("down", ARGS="--volumes")
+    assert stack.listed("ps", "--all") == []
+    assert stack.listed("network", "ls") == []
+    assert stack.listed("volume", "ls") == []
+    assert docker("volume", "ls", "--quiet", "--filter", "dangling=true").split() == []
