@@ -98,8 +98,11 @@ fn a_signal_that_the_server_ignores_ends_nothing() {
 fn a_terminated_tap_leaves_no_server_behind() {
     let mut child = tap(&nobody(), "echo $$; exec cat").spawn().unwrap();
     let server: i32 = line(child.stdout.as_mut().unwrap()).parse().unwrap();
+    // Waiting would close it, and a server may end by that before the signal has reached it.
+    let stdin = child.stdin.take();
     signal(&child, Signal::TERM);
     assert_eq!(child.wait().unwrap().signal(), Some(15));
+    drop(stdin);
     assert!(test_kill_process(Pid::from_raw(server).unwrap()).is_err(), "the server is gone");
 }
 
