@@ -1,8 +1,9 @@
-//! Histograms whose series are sums of cells.
+//! Histograms of calls, whose series are sums of cells.
 //!
-//! Every tool call also counts as an operation, and all calls of a server share one operation
-//! series: threads that call different tools would wait for each other there. So each tool has a
-//! cell of its own, and a scrape adds the cells up. OpenTelemetry has no such instrument.
+//! A call counts in its tool's duration and in its server's operation. One cell serves both: its
+//! bounds are those of both families together, so a call needs one search and two additions, and
+//! a scrape adds the cells of each series up. Each tool has cells of its own, so threads that call
+//! different tools do not wait for each other. OpenTelemetry has no such instrument.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,28 +15,38 @@ use prometheus::proto::{self, Bucket, LabelPair, Metric, MetricFamily, MetricTyp
 
 use crate::catalogue::{Family, Kind};
 
-/// A part of one series.
-#[derive(Debug)]
+/// The bounds of [`catalogue::CALL_BOUNDS`] and [`catalogue::OPERATION_BOUNDS`] together.
+///
+/// [`catalogue::CALL_BOUNDS`]: crate::catalogue::CALL_BOUNDS
+/// [`catalogue::OPERATION_BOUNDS`]: crate::catalogue::OPERATION_BOUNDS
+const BOUNDS: [f64; 19] = [
+    0.001, 0.0025, 0.005, 0.01, 0.02, 0.025, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
+    60.0, 120.0, 300.0,
+];
+
+/// A part of one series, or of one in each of two families.
+#[derive(Debug, Default)]
 pub(crate) struct Cell {
-    bounds: &'static [f64],
     // One for each bound, and one for what is beyond the last.
-    counts: Box<[AtomicU64]>,
+    counts: [AtomicU64; BOUNDS.len() + 1],
     // The bits of an f64.
     sum: AtomicU64,
 }
 
 impl Cell {
-    fn new(bounds: &'static [f64]) -> Self {
-        let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        Self { bounds, counts, sum: AtomicU64::new(0) }
-    }
-
     pub(crate) fn observe(&self, seconds: f64) {
-        let place = self.bounds.partition_point(|bound| *bound < seconds);
+        let place = BOUNDS.partition_point(|bound| *bound < seconds);
         self.counts[place].fetch_add(1, Ordering::Relaxed);
         let add = |sum| Some((f64::from_bits(sum) + seconds).to_bits());
         // The closure always gives a new sum, so this cannot fail.
         let _ = self.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    }
+
+    /// Adds the counts to those of other cells.
+    fn add_to(&self, counts: &mut [u64; BOUNDS.len() + 1]) {
+        for (total, count) in counts.iter_mut().zip(&self.counts) {
+            *total += count.load(Ordering::Relaxed);
+        }
     }
 }
 
@@ -61,6 +72,7 @@ impl CellFamily {
         let Kind::Histogram(bounds) = family.kind else {
             unreachable!("{} is not a histogram in the catalogue", family.name)
         };
+        debug_assert!(bounds.iter().all(|bound| BOUNDS.contains(bound)), "{}", family.name);
         let labels = family.labels.iter().map(|l| (*l).into()).collect();
         let desc = Desc::new(family.name.into(), family.help.into(), labels, HashMap::new())
             .expect("names and labels in the catalogue are legal");
@@ -69,11 +81,16 @@ impl CellFamily {
 
     /// A new cell of the series with these values. An empty value stands for an absent label.
     pub(crate) fn bind(&self, values: &[&str]) -> Arc<Cell> {
-        let cell = Arc::new(Cell::new(self.0.bounds));
+        let cell = Arc::<Cell>::default();
+        self.attach(values, cell.clone());
+        cell
+    }
+
+    /// Makes a cell a part of the series with these values too.
+    pub(crate) fn attach(&self, values: &[&str], cell: Arc<Cell>) {
         let key = values.iter().map(|value| (*value).to_owned()).collect();
         let mut series = self.0.series.lock().unwrap_or_else(PoisonError::into_inner);
-        series.entry(key).or_default().push(cell.clone());
-        cell
+        series.entry(key).or_default().push(cell);
     }
 }
 
@@ -88,19 +105,17 @@ impl Inner {
         });
         let mut metric = Metric::from_label(labels.collect());
         let mut histogram = proto::Histogram::default();
-        let mut count = 0;
-        let mut up_to = |place: usize| {
-            count += cells.iter().map(|c| c.counts[place].load(Ordering::Relaxed)).sum::<u64>();
-            count
-        };
-        let buckets = self.bounds.iter().enumerate().map(|(place, bound)| {
+        let mut counts = [0; BOUNDS.len() + 1];
+        cells.iter().for_each(|cell| cell.add_to(&mut counts));
+        let buckets = self.bounds.iter().map(|bound| {
+            let places = BOUNDS.partition_point(|other| other <= bound);
             let mut bucket = Bucket::default();
             bucket.set_upper_bound(*bound);
-            bucket.set_cumulative_count(up_to(place));
+            bucket.set_cumulative_count(counts[..places].iter().sum());
             bucket
         });
         histogram.set_bucket(buckets.collect());
-        histogram.set_sample_count(up_to(self.bounds.len()));
+        histogram.set_sample_count(counts.iter().sum());
         let sums = cells.iter().map(|cell| f64::from_bits(cell.sum.load(Ordering::Relaxed)));
         histogram.set_sample_sum(sums.fold(0.0, |sum, part| sum + part));
         metric.set_histogram(histogram);
@@ -122,5 +137,19 @@ impl Collector for CellFamily {
         family.set_field_type(MetricType::HISTOGRAM);
         family.set_metric(metrics.collect());
         vec![family]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::{CALL_BOUNDS, OPERATION_BOUNDS};
+
+    #[test]
+    fn the_cells_bounds_are_those_of_both_families() {
+        let mut both = [CALL_BOUNDS, OPERATION_BOUNDS].concat();
+        both.sort_by(f64::total_cmp);
+        both.dedup();
+        assert_eq!(both, BOUNDS);
     }
 }

@@ -328,8 +328,15 @@ impl ServerMetrics {
         let families = &self.metrics.0.families;
         let (outcome, seconds) = (call.outcome, call.duration.get());
         let trust = self.trust(observer, outcome == Outcome::Success);
+        let (transport, version) = (call.transport, call.protocol_version);
         let write = |tool: &Tool| {
-            tool.call(families, outcome, seconds, call.request_bytes, call.response_bytes);
+            // The commonest call by far: one cell is its duration and its operation.
+            let both = (outcome == Outcome::Success && !self.metrics.0.otel_semconv).then(|| {
+                let labels = || self.server.labels(Method::ToolsCall, None, transport);
+                tool.succeeded(families, transport, labels)
+            });
+            let sizes = (call.request_bytes, call.response_bytes);
+            tool.call(families, outcome, (seconds, both), sizes);
             // Programs report their own limits and refusals, which they know better.
             if observer == Observer::Tap {
                 if outcome.is_rate_limited() {
@@ -339,9 +346,10 @@ impl ServerMetrics {
                     self.server.auth_failure(families, reason, 1);
                 }
             }
-            let error = outcome.error_type();
-            let (transport, version) = (call.transport, call.protocol_version);
-            self.operation(Method::ToolsCall, error, transport, Some(tool), version, seconds);
+            if both.is_none() {
+                let error = outcome.error_type();
+                self.operation(Method::ToolsCall, error, transport, Some(tool), version, seconds);
+            }
         };
         self.server.with_tool(families, call.tool.as_str(), trust, write);
     }
@@ -356,13 +364,12 @@ impl ServerMetrics {
         seconds: f64,
     ) {
         let families = &self.metrics.0.families;
+        let labels = self.server.labels(method, error_type, transport);
         if self.metrics.0.otel_semconv {
-            let labels = self.server.labels(method, error_type, transport);
             let tool = tool.map(Tool::label);
             self.server.detailed_operation(families, labels, tool, protocol, seconds);
         } else {
-            let labels = (method, error_type, transport);
-            self.server.operation(families, tool, labels, seconds);
+            families.operation(labels, seconds);
         }
     }
 

@@ -11,11 +11,11 @@ use crate::histogram::{Cell, CellFamily};
 use crate::label::{Bounded, Label, Reason, TokenType};
 use crate::prices::Prices;
 use crate::summary::SummaryFamily;
-use crate::telemetry::{Amount, Count, Counters, Histograms, Telemetry};
+use crate::telemetry::{Amount, Count, Counters, Telemetry};
 
 pub(super) struct Families {
     pub(super) calls: Counters<u64>,
-    pub(super) duration: Histograms,
+    pub(super) duration: CellFamily,
     pub(super) request_size: SummaryFamily,
     pub(super) response_size: SummaryFamily,
     pub(super) errors: Counters<u64>,
@@ -54,6 +54,12 @@ pub(super) struct Operation {
     pub(super) protocol: &'static str,
     pub(super) network: &'static str,
     pub(super) server: Arc<str>,
+}
+
+impl Operation {
+    fn values(&self) -> [&str; 6] {
+        [self.error_type, &self.tool, self.method, self.protocol, self.network, &self.server]
+    }
 }
 
 #[derive(Debug)]
@@ -105,7 +111,7 @@ impl Families {
         let overflow = counters(LABEL_OVERFLOW);
         Self {
             calls: counters(catalogue::TOOL_CALLS),
-            duration: telemetry.histograms(catalogue::REQUEST_DURATION),
+            duration: telemetry.cells(catalogue::REQUEST_DURATION),
             request_size: telemetry.summaries(catalogue::REQUEST_SIZE),
             response_size: telemetry.summaries(catalogue::RESPONSE_SIZE),
             errors: counters(catalogue::ERRORS),
@@ -166,7 +172,7 @@ impl Families {
         let overflowed = self.operation_sets.with(
             operation,
             fallback,
-            |operation| self.bind_operation(operation),
+            |operation| self.operations.bind(&operation.values()),
             |cell| cell.observe(seconds),
         );
         if overflowed {
@@ -174,9 +180,9 @@ impl Families {
         }
     }
 
-    pub(super) fn bind_operation(&self, operation: &Operation) -> Arc<Cell> {
-        let o = operation;
-        self.operations.bind(&[o.error_type, &o.tool, o.method, o.protocol, o.network, &o.server])
+    /// Lets a cell of calls count as operations too.
+    pub(super) fn attach_operation(&self, operation: &Operation, cell: Arc<Cell>) {
+        self.operations.attach(&operation.values(), cell);
     }
 
     pub(super) fn agent_usage(&self, server: &Arc<str>, agent: &str, category: &str, count: u64) {

@@ -180,24 +180,6 @@ impl Server {
             .add(count);
     }
 
-    /// Writes an operation without the convention's optional labels; `tool` is a call's.
-    pub(super) fn operation(
-        &self,
-        families: &Families,
-        tool: Option<&Tool>,
-        (method, error_type, transport): (Method, Option<&'static str>, Option<Transport>),
-        seconds: f64,
-    ) {
-        let labels = || self.labels(method, error_type, transport);
-        match tool {
-            // The commonest operation by far, and the one that has to be cheap.
-            Some(tool) if error_type.is_none() => {
-                tool.succeeded(transport, || families.bind_operation(&labels())).observe(seconds);
-            }
-            _ => families.operation(labels(), seconds),
-        }
-    }
-
     /// The operation's labels, without the tool and the revision.
     pub(super) fn labels(
         &self,

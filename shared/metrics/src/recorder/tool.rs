@@ -4,17 +4,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Families;
+use super::families::Operation;
 use crate::histogram::Cell;
 use crate::label::{ErrorType, Label, LimitType, Reason, Status, Transport, ValidationType};
 use crate::outcome::Outcome;
 use crate::summary::Summary;
-use crate::telemetry::{Count, Distribution};
+use crate::telemetry::Count;
 
 /// What every call of the tool touches.
 #[derive(Debug)]
 pub(super) struct Calls {
     by_status: [Count; Status::ALL.len()],
-    duration: Distribution,
+    // Of calls that count as an operation apart: those that failed.
+    duration: Arc<Cell>,
     timeouts: Count,
     request_size: Arc<Summary>,
     response_size: Arc<Summary>,
@@ -71,18 +73,17 @@ impl Tool {
         })
     }
 
-    /// Writes a finished call, once.
+    /// Writes a finished call, once. Its duration goes to `durations`, or to the tool's own cell.
     pub(super) fn call(
         &self,
         families: &Families,
         outcome: Outcome,
-        seconds: f64,
-        request_bytes: Option<u64>,
-        response_bytes: Option<u64>,
+        (seconds, durations): (f64, Option<&Cell>),
+        (request_bytes, response_bytes): (Option<u64>, Option<u64>),
     ) {
         let calls = self.calls(families);
         calls.by_status[outcome.status() as usize].add(1);
-        calls.duration.record(seconds);
+        durations.unwrap_or(&calls.duration).observe(seconds);
         if let Some(bytes) = request_bytes {
             calls.request_size.observe(bytes);
         }
@@ -115,14 +116,20 @@ impl Tool {
         errors[place].1.add(count);
     }
 
-    /// The tool's own cell of its server's operation "a call that succeeded".
+    /// The cell of calls that succeeded: of the tool's duration, and of the server's operation
+    /// that `operation` names.
     pub(super) fn succeeded(
         &self,
+        families: &Families,
         transport: Option<Transport>,
-        bind: impl FnOnce() -> Arc<Cell>,
+        operation: impl FnOnce() -> Operation,
     ) -> &Cell {
         let place = transport.map_or(Transport::ALL.len(), |transport| transport as usize);
-        self.succeeded[place].get_or_init(bind)
+        self.succeeded[place].get_or_init(|| {
+            let cell = families.duration.bind(&[&self.server, &self.label]);
+            families.attach_operation(&operation(), cell.clone());
+            cell
+        })
     }
 
     pub(super) fn rate_limit(&self, families: &Families, limit: LimitType, count: u64) {
