@@ -96,7 +96,7 @@ fn measure(threads: usize) -> anyhow::Result<Vec<Samples>> {
     ];
     // Two threads of Python take turns under its lock, which is no news.
     if threads == 1 {
-        variants.push(Variant::new("Python prometheus_client, labels()", || {
+        variants.push(Variant::new("Python prometheus_client, labels(), same families", || {
             Ok(python.ask("go")?.parse()?)
         }));
     }
