@@ -9,6 +9,9 @@ MAKEFLAGS += --no-print-directory
 # of release's time, and what one target built, the next one finds.
 PROFILE := --profile ci
 SERVICES := -p mcp-exporter -p mcp-tap -p mcpmon
+# Cargo chooses features for what it is asked to build: the stages of the test ask for the same
+# everything, so that what nextest compiled serves them all.
+EVERYTHING := --workspace --all-targets
 BINARIES = $(or $(CARGO_TARGET_DIR),target)/ci
 
 # In CI the lock file is law and a warning is an error.
@@ -68,21 +71,22 @@ rustdoc: ## Build the documentation; a warning is an error
 
 .PHONY: generate-check
 generate-check: ## Check that the generated files are up to date
-	cargo run $(PROFILE) $(LOCKED) --quiet -p xtask -- check
+	cargo build $(PROFILE) $(LOCKED) $(EVERYTHING)
+	@$(BINARIES)/xtask check
 
 .PHONY: e2e
 e2e: test-deps ## Drive third-party clients and servers through the product, e.g. make e2e ARGS="-k git"
-	cargo build $(PROFILE) $(LOCKED) $(SERVICES)
+	cargo build $(PROFILE) $(LOCKED) $(EVERYTHING)
 	@MCPMON_BINARIES="$(abspath $(BINARIES))" $(WITH_DEPS) tests/e2e/run $(ARGS)
 
 .PHONY: rules
 rules: test-deps ## Test the alerts: promtool, a real Prometheus and a real Alertmanager
-	cargo build $(PROFILE) $(LOCKED) $(SERVICES)
+	cargo build $(PROFILE) $(LOCKED) $(EVERYTHING)
 	@MCPMON_BINARIES="$(abspath $(BINARIES))" $(WITH_DEPS) tests/rules/run $(ARGS)
 
 .PHONY: dashboards
 dashboards: test-deps ## Test the dashboards: every query against a real Prometheus, every panel's schema
-	cargo build $(PROFILE) $(LOCKED) $(SERVICES)
+	cargo build $(PROFILE) $(LOCKED) $(EVERYTHING)
 	@MCPMON_BINARIES="$(abspath $(BINARIES))" $(WITH_DEPS) tests/dashboards/run $(ARGS)
 
 ##@ Develop
