@@ -53,7 +53,7 @@ def test_the_server_is_named_after_its_command(exporter, repository, tmp_path):
 
 def test_stderr_and_exit_code_are_the_servers_own(exporter):
     refused = [str(servers.PYTHON / "mcp-server-time"), "--local-timezone", "Mars/Olympus"]
-    tap = [str(BINARIES / "mcp-tap"), "--exporter", exporter.url, "--"]
+    tap = [str(BINARIES / "mcp-tap"), "--server", "script", "--exporter", exporter.url, "--"]
     plain, through = (
         subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
         for command in (refused, tap + refused)
@@ -80,7 +80,7 @@ signal.pause()
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_reaches_the_server(number, exporter):
     server = [str(servers.PYTHON / "python"), "-c", EXITS_WITH_40_PLUS_SIGNAL]
-    tap = [str(BINARIES / "mcp-tap"), "--exporter", exporter.url, "--"]
+    tap = [str(BINARIES / "mcp-tap"), "--server", "script", "--exporter", exporter.url, "--"]
     process = subprocess.Popen(tap + server, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert process.stdout.readline() == b"up\n"
@@ -94,7 +94,7 @@ def test_a_signal_reaches_the_server(number, exporter):
 @pytest.mark.parametrize("ending", ["exit(7)", "os.kill(os.getpid(), 9)"])
 def test_the_tap_ends_as_the_server_ended(ending, exporter):
     server = [str(servers.PYTHON / "python"), "-c", f"import os; {ending}"]
-    tap = [str(BINARIES / "mcp-tap"), "--exporter", exporter.url, "--"]
+    tap = [str(BINARIES / "mcp-tap"), "--server", "script", "--exporter", exporter.url, "--"]
     plain, through = (subprocess.run(command, stdin=subprocess.DEVNULL, timeout=60) for command in (server, tap + server))
     assert through.returncode == plain.returncode
 
