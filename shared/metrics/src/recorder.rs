@@ -21,7 +21,7 @@ use self::tool::Tool;
 use crate::admission::Budgets;
 use crate::catalogue;
 use crate::event::{Event, Origin, ToolCall};
-use crate::label::{Bounded, LimitType, Method, Observer, ProtocolVersion};
+use crate::label::{Bounded, Label, LimitType, Method, Observer, ProtocolVersion, Transport};
 use crate::name::{Name, OTHER};
 use crate::outcome::Outcome;
 use crate::prices::Prices;
@@ -358,19 +358,18 @@ impl ServerMetrics {
         &self,
         method: Method,
         error_type: Option<&'static str>,
-        transport: Option<crate::label::Transport>,
+        transport: Option<Transport>,
         tool: Option<&Tool>,
         protocol: Option<ProtocolVersion>,
         seconds: f64,
     ) {
         let families = &self.metrics.0.families;
-        let labels = self.server.labels(method, error_type, transport);
+        let mut labels = self.server.labels(method, error_type, transport);
         if self.metrics.0.otel_semconv {
-            let tool = tool.map(Tool::label);
-            self.server.detailed_operation(families, labels, tool, protocol, seconds);
-        } else {
-            families.operation(labels, seconds);
+            labels.tool = tool.map(|tool| tool.label().clone()).unwrap_or_default();
+            labels.protocol = protocol.map_or("", Label::as_str);
         }
+        families.operation(labels, seconds);
     }
 
     fn reading(&self, source: &str, event: &Event<'_>, trust: Trust) {

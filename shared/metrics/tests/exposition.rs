@@ -201,3 +201,21 @@ fn totals_are_what_the_scrape_shows() {
     assert_eq!(tool.calls.iter().sum::<u64>(), 1);
     assert_eq!(tool.buckets[..4], [0, 0, 1, 1]);
 }
+
+#[test]
+fn operations_carry_the_convention_s_optional_labels_when_asked_to() {
+    let options = Options { otel_semconv: true, ..Options::new("test", "0") };
+    let metrics = Metrics::new(options);
+    let seconds = Seconds::new(0.003).unwrap();
+    let mut call = ToolCall::new(Name::new("search").unwrap(), Outcome::Success, seconds);
+    call.protocol_version = Some("2026-07-28".parse().unwrap());
+    metrics.record(&origin(), &Event::ToolCall(call));
+    let text = metrics.encode().unwrap();
+    let labels = "gen_ai_tool_name=\"search\",mcp_method_name=\"tools/call\",\
+                  mcp_protocol_version=\"2026-07-28\",server=\"boutique\"";
+    let series = format!("mcp_server_operation_duration_seconds_count{{{labels}}} 1\n");
+    assert!(text.contains(&series), "{text}");
+    let duration =
+        "mcp_request_duration_seconds_count{server=\"boutique\",tool_name=\"search\"} 1\n";
+    assert!(text.contains(duration), "{text}");
+}

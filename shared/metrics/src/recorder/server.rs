@@ -10,8 +10,7 @@ use super::Families;
 use super::families::Operation;
 use super::tool::Tool;
 use crate::label::{
-    AuthFailure, Bounded, GenerationStatus, Label, Method, ProtocolVersion, SecurityEvent,
-    Transport,
+    AuthFailure, Bounded, GenerationStatus, Label, Method, SecurityEvent, Transport,
 };
 use crate::name::OTHER;
 use crate::telemetry::Count;
@@ -195,19 +194,5 @@ impl Server {
             network: transport.map_or("", Transport::network),
             server: self.label.clone(),
         }
-    }
-
-    /// Writes an operation with the convention's optional labels.
-    pub(super) fn detailed_operation(
-        &self,
-        families: &Families,
-        labels: Operation,
-        tool: Option<&Arc<str>>,
-        protocol: Option<ProtocolVersion>,
-        seconds: f64,
-    ) {
-        let tool = tool.cloned().unwrap_or_default();
-        let protocol = protocol.map_or("", Label::as_str);
-        families.operation(Operation { tool, protocol, ..labels }, seconds);
     }
 }
