@@ -1,0 +1,1 @@
+//! Probes on a schedule, verdicts, messages to Slack.

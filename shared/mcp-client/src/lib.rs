@@ -1,0 +1,1 @@
+//! The client that probes an MCP server.
