@@ -20,7 +20,7 @@ use crate::config::{Config, Limits};
 use crate::failures::Failures;
 use crate::http::{self, Buffers};
 use crate::ingest::Ingest;
-use crate::monitor::{Monitor, MonitorError};
+use crate::monitor::Monitor;
 use crate::overview::Overview;
 use crate::state::State;
 use crate::window::{SAMPLE_EVERY, Window};
@@ -49,8 +49,6 @@ pub enum BuildError {
     Bind(#[from] BindError),
     #[error("the bound address cannot be read")]
     Address(#[source] io::Error),
-    #[error(transparent)]
-    Monitor(#[from] MonitorError),
 }
 
 impl Application {
@@ -78,7 +76,7 @@ impl Application {
             failures,
             alerts: Alerts::new(&metrics),
             window: Window::starting(started),
-            monitor: config.health_monitor.map(Monitor::new).transpose()?,
+            monitor: config.health_monitor.map(Monitor::new),
             tokens: config.listen.tokens,
             limits: config.limits,
             buffers: Buffers::new(config.limits.buffered_bytes),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use hyper::Uri;
 use mcpmon_bootstrap::http::{Listen, Scope};
 use mcpmon_bootstrap::settings::{Settings, within};
 use mcpmon_metrics::{Budgets, Prices};
@@ -44,7 +45,7 @@ pub struct Limits {
 /// The monitor that owns the verdict.
 #[derive(Debug)]
 pub struct HealthMonitor {
-    pub url: String,
+    pub url: Uri,
     pub token: Option<SecretString>,
 }
 
@@ -148,9 +149,10 @@ impl HealthMonitor {
             http_url,
         );
         // The page shows the URL to whoever may read it, and an error would show its value.
-        let secretive = |url: &str| reqwest::Url::parse(url).is_ok_and(|u| u.password().is_some());
-        if url.as_deref().is_some_and(secretive) {
-            let problem = "holds a password; health_monitor.token is the place for a secret";
+        let secretive = |url: &Uri| url.authority().is_some_and(|a| a.as_str().contains('@'));
+        if url.as_ref().is_some_and(secretive) {
+            let problem =
+                "holds a user or a password; health_monitor.token is the place for a secret";
             s.reject("health_monitor.url", problem);
         }
         let token = s.secret("health_monitor.token", "The health monitor's read token.");
@@ -159,12 +161,15 @@ impl HealthMonitor {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the reader gives its checks the value")]
-fn http_url(url: String) -> Result<String, &'static str> {
-    let parsed =
-        reqwest::Url::parse(&url).map_err(|_| "expected a URL such as http://localhost:9095")?;
-    match parsed.scheme() {
-        "http" | "https" => Ok(url.trim_end_matches('/').to_owned()),
-        _ => Err("expected a URL that begins with http:// or https://"),
+fn http_url(url: String) -> Result<Uri, &'static str> {
+    let parsed: Uri = url.parse().map_err(|_| "expected a URL such as http://localhost:9095")?;
+    match (parsed.scheme_str(), parsed.authority()) {
+        (Some("http"), Some(_)) => Ok(parsed),
+        (Some("https"), _) => {
+            Err("expected a URL that begins with http://; the exporter does not \
+             speak TLS, a proxy beside it can")
+        }
+        _ => Err("expected a URL that begins with http://"),
     }
 }
 

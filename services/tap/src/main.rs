@@ -1,14 +1,17 @@
 //! `mcp-tap`: the steps from the command line to the exit.
 
-use std::io;
 use std::process::exit;
+use std::{env, io};
 
 use mcp_tap::app::{StartError, Tap};
 use mcp_tap::cli::{Settings, UsageError};
 use mcp_tap::stdio::End;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use signal_hook::low_level::emulate_default_handler;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
 
 /// Bad usage, as in BSD's sysexits.
 const USAGE: i32 = 64;
@@ -16,7 +19,7 @@ const USAGE: i32 = 64;
 const SOFTWARE: i32 = 70;
 
 fn main() {
-    let settings = Settings::read(std::env::args_os(), |key| std::env::var_os(key))
+    let settings = Settings::read(env::args_os(), |key| env::var_os(key))
         .unwrap_or_else(|error| refuse(&error));
     start_log();
     let tap = Tap::start(&settings).unwrap_or_else(|error| fail(error));
@@ -28,9 +31,19 @@ fn main() {
 
 /// Standard output belongs to the protocol, so the log goes to standard error.
 fn start_log() {
-    let filter = EnvFilter::builder().with_default_directive(tracing::Level::WARN.into());
-    let filter = filter.with_env_var("MCP_TAP_LOG").from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let wanted = env::var("MCP_TAP_LOG").unwrap_or_default();
+    let quiet = || Targets::new().with_default(LevelFilter::WARN);
+    let (filter, problem) = match wanted.parse() {
+        _ if wanted.is_empty() => (quiet(), None),
+        Ok(filter) => (filter, None),
+        Err(problem) => (quiet(), Some(problem)),
+    };
+    let lines = fmt::layer().with_writer(io::stderr).with_filter(filter);
+    tracing_subscriber::registry().with(lines).init();
+    if let Some(error) = problem {
+        // A word about the log is no reason to keep a client from its server.
+        tracing::warn!(%error, "MCP_TAP_LOG is {wanted:?}; expected levels, as in `info,mcp_tap=debug`");
+    }
 }
 
 fn refuse(error: &UsageError) -> ! {

@@ -28,6 +28,6 @@ fn a_bad_format_and_a_bad_filter_are_told_together() {
     insta::assert_snapshot!(settings.finish().unwrap_err(), @r#"
     the configuration has 2 errors:
       log.format = "xml" in --log: expected `text` or `json` [env: MCPMON__LOG__FORMAT]
-      log.filter = "a=b=c" in RUST_LOG: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5 [env: MCPMON__LOG__FILTER]
+      log.filter = "a=b=c" in RUST_LOG: invalid filter directive: too many '=' in filter directive, expected 0 or 1 [env: MCPMON__LOG__FILTER]
     "#);
 }

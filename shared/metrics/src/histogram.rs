@@ -1,9 +1,11 @@
-//! Histograms of calls, whose series are sums of cells.
+//! The families of calls, whose series are sums of cells.
 //!
-//! A call counts in its tool's duration and in its server's operation. One cell serves both: its
-//! bounds are those of both families together, so a call needs one search and two additions, and
-//! a scrape adds the cells of each series up. Each tool has cells of its own, so threads that call
-//! different tools do not wait for each other. OpenTelemetry has no such instrument.
+//! A call counts in its tool's calls by status, in its duration and in its server's operation. One
+//! cell serves all three: its bounds are those of both histograms together, so a call needs one
+//! search and two additions, and a scrape adds the cells of each series up. That the calls are as
+//! many as the durations is thus no promise to keep but the same number. Each tool has cells of its
+//! own, so threads that call different tools do not wait for each other. OpenTelemetry has no such
+//! instrument.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,7 +26,7 @@ const BOUNDS: [f64; 19] = [
     60.0, 120.0, 300.0,
 ];
 
-/// A part of one series, or of one in each of two families.
+/// A part of one series in each family that it is attached to.
 #[derive(Debug, Default)]
 pub(crate) struct Cell {
     // One for each bound, and one for what is beyond the last.
@@ -35,7 +37,8 @@ pub(crate) struct Cell {
 
 impl Cell {
     pub(crate) fn observe(&self, seconds: f64) {
-        let place = BOUNDS.partition_point(|bound| *bound < seconds);
+        // Every bound is compared: of so few, that is faster than a search that branches.
+        let place: usize = BOUNDS.iter().map(|bound| usize::from(*bound < seconds)).sum();
         self.counts[place].fetch_add(1, Ordering::Relaxed);
         let add = |sum| Some((f64::from_bits(sum) + seconds).to_bits());
         // The closure always gives a new sum, so this cannot fail.
@@ -50,13 +53,12 @@ impl Cell {
     }
 }
 
-/// Every series of one family of histograms.
+/// Every series of one family: a histogram, or a counter of how much the cells hold.
 #[derive(Clone)]
 pub(crate) struct CellFamily(Arc<Inner>);
 
 struct Inner {
     family: Family,
-    bounds: &'static [f64],
     desc: Desc,
     series: Mutex<HashMap<Vec<String>, Vec<Arc<Cell>>>>,
 }
@@ -69,14 +71,13 @@ impl fmt::Debug for CellFamily {
 
 impl CellFamily {
     pub(crate) fn new(family: Family) -> Self {
-        let Kind::Histogram(bounds) = family.kind else {
-            unreachable!("{} is not a histogram in the catalogue", family.name)
-        };
-        debug_assert!(bounds.iter().all(|bound| BOUNDS.contains(bound)), "{}", family.name);
+        if let Kind::Histogram(bounds) = family.kind {
+            debug_assert!(bounds.iter().all(|bound| BOUNDS.contains(bound)), "{}", family.name);
+        }
         let labels = family.labels.iter().map(|l| (*l).into()).collect();
         let desc = Desc::new(family.name.into(), family.help.into(), labels, HashMap::new())
             .expect("names and labels in the catalogue are legal");
-        Self(Arc::new(Inner { family, bounds, desc, series: Mutex::default() }))
+        Self(Arc::new(Inner { family, desc, series: Mutex::default() }))
     }
 
     /// A new cell of the series with these values. An empty value stands for an absent label.
@@ -104,23 +105,41 @@ impl Inner {
             pair
         });
         let mut metric = Metric::from_label(labels.collect());
-        let mut histogram = proto::Histogram::default();
         let mut counts = [0; BOUNDS.len() + 1];
         cells.iter().for_each(|cell| cell.add_to(&mut counts));
-        let buckets = self.bounds.iter().map(|bound| {
-            let places = BOUNDS.partition_point(|other| other <= bound);
-            let mut bucket = Bucket::default();
-            bucket.set_upper_bound(*bound);
-            bucket.set_cumulative_count(counts[..places].iter().sum());
-            bucket
-        });
-        histogram.set_bucket(buckets.collect());
-        histogram.set_sample_count(counts.iter().sum());
-        let sums = cells.iter().map(|cell| f64::from_bits(cell.sum.load(Ordering::Relaxed)));
-        histogram.set_sample_sum(sums.fold(0.0, |sum, part| sum + part));
-        metric.set_histogram(histogram);
+        if let Kind::Histogram(bounds) = self.family.kind {
+            let sums = cells.iter().map(|cell| f64::from_bits(cell.sum.load(Ordering::Relaxed)));
+            let sum = sums.fold(0.0, |sum, part| sum + part);
+            metric.set_histogram(histogram(bounds, &counts, sum));
+        } else {
+            let mut counter = proto::Counter::default();
+            counter.set_value(counts.iter().sum::<u64>() as f64);
+            metric.set_counter(counter);
+        }
         metric
     }
+
+    fn metric_type(&self) -> MetricType {
+        match self.family.kind {
+            Kind::Histogram(_) => MetricType::HISTOGRAM,
+            _ => MetricType::COUNTER,
+        }
+    }
+}
+
+fn histogram(bounds: &[f64], counts: &[u64; BOUNDS.len() + 1], sum: f64) -> proto::Histogram {
+    let buckets = bounds.iter().map(|bound| {
+        let places = BOUNDS.partition_point(|other| other <= bound);
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(*bound);
+        bucket.set_cumulative_count(counts[..places].iter().sum());
+        bucket
+    });
+    let mut histogram = proto::Histogram::default();
+    histogram.set_bucket(buckets.collect());
+    histogram.set_sample_count(counts.iter().sum());
+    histogram.set_sample_sum(sum);
+    histogram
 }
 
 impl Collector for CellFamily {
@@ -134,7 +153,7 @@ impl Collector for CellFamily {
         let mut family = MetricFamily::default();
         family.set_name(self.0.family.name.into());
         family.set_help(self.0.family.help.into());
-        family.set_field_type(MetricType::HISTOGRAM);
+        family.set_field_type(self.0.metric_type());
         family.set_metric(metrics.collect());
         vec![family]
     }

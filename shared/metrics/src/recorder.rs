@@ -330,13 +330,13 @@ impl ServerMetrics {
         let trust = self.trust(observer, outcome == Outcome::Success);
         let (transport, version) = (call.transport, call.protocol_version);
         let write = |tool: &Tool| {
-            // The commonest call by far: one cell is its duration and its operation.
-            let both = (outcome == Outcome::Success && !self.metrics.0.otel_semconv).then(|| {
+            // The commonest call by far: one cell is its count, its duration and its operation.
+            let shared = (outcome == Outcome::Success && !self.metrics.0.otel_semconv).then(|| {
                 let labels = || self.server.labels(Method::ToolsCall, None, transport);
                 tool.succeeded(families, transport, labels)
             });
             let sizes = (call.request_bytes, call.response_bytes);
-            tool.call(families, outcome, (seconds, both), sizes);
+            tool.call(families, outcome, (seconds, shared), sizes);
             // Programs report their own limits and refusals, which they know better.
             if observer == Observer::Tap {
                 if outcome.is_rate_limited() {
@@ -346,7 +346,7 @@ impl ServerMetrics {
                     self.server.auth_failure(families, reason, 1);
                 }
             }
-            if both.is_none() {
+            if shared.is_none() {
                 let error = outcome.error_type();
                 self.operation(Method::ToolsCall, error, transport, Some(tool), version, seconds);
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mcpmon_testkit::http_script::{Answer, HttpScript};
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 
 use crate::support::{Exporter, PATIENCE};
 
@@ -75,9 +76,10 @@ async fn the_monitor_has_the_verdict() {
 
 #[tokio::test]
 async fn a_monitor_that_is_away_is_named() {
-    let away = HttpScript::start(|_| Answer::Close);
-    let url = away.url();
-    drop(away);
+    // Bound and not listening: the port refuses, and nobody else can get it meanwhile.
+    let away = TcpSocket::new_v4().unwrap();
+    away.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", away.local_addr().unwrap());
     let exporter = Exporter::start(&[("health_monitor.url", &url)]).await;
     let refused = |verdict: &Value| reasons(verdict).contains("refused");
     let verdict = verdict(&exporter, refused).await;
@@ -87,7 +89,7 @@ async fn a_monitor_that_is_away_is_named() {
 
 #[tokio::test]
 async fn a_reply_that_makes_no_sense_is_named() {
-    insta::assert_snapshot!(complaint(Answer::status(401, "")).await, @"the health monitor at URL cannot be asked: HTTP status client error (401 Scripted) for url (URL/api/v1/components)");
+    insta::assert_snapshot!(complaint(Answer::status(401, "")).await, @"the health monitor at URL cannot be asked: it answers 401 Unauthorized");
     insta::assert_snapshot!(complaint(Answer::status(200, "<html>")).await, @"the health monitor at URL cannot be asked: expected value at line 1 column 1");
     insta::assert_snapshot!(complaint(Answer::status(200, "{}")).await, @"the health monitor at URL cannot be asked: its reply has no overall status");
 }

@@ -8,14 +8,14 @@ use super::tool::Budget;
 use crate::admission::{Budgets, Vocabulary};
 use crate::catalogue::{self, Family, LABEL_OVERFLOW};
 use crate::histogram::{Cell, CellFamily};
-use crate::label::{Bounded, Label, Reason, TokenType};
+use crate::label::{Bounded, Label, Reason, Status, TokenType};
 use crate::prices::Prices;
 use crate::summary::SummaryFamily;
 use crate::telemetry::{Amount, Count, Counters, Telemetry};
 
 pub(super) struct Families {
-    pub(super) calls: Counters<u64>,
-    pub(super) duration: CellFamily,
+    calls: CellFamily,
+    duration: CellFamily,
     pub(super) request_size: SummaryFamily,
     pub(super) response_size: SummaryFamily,
     pub(super) errors: Counters<u64>,
@@ -110,7 +110,7 @@ impl Families {
         let counters = |family: Family| telemetry.counters(family);
         let overflow = counters(LABEL_OVERFLOW);
         Self {
-            calls: counters(catalogue::TOOL_CALLS),
+            calls: telemetry.cells(catalogue::TOOL_CALLS),
             duration: telemetry.cells(catalogue::REQUEST_DURATION),
             request_size: telemetry.summaries(catalogue::REQUEST_SIZE),
             response_size: telemetry.summaries(catalogue::RESPONSE_SIZE),
@@ -178,6 +178,13 @@ impl Families {
         if overflowed {
             self.overflow(Bounded::Operation);
         }
+    }
+
+    /// A cell of a tool's calls that ended with this status.
+    pub(super) fn calls(&self, server: &str, tool: &str, status: Status) -> Arc<Cell> {
+        let cell = self.duration.bind(&[server, tool]);
+        self.calls.attach(&[server, status.as_str(), tool], cell.clone());
+        cell
     }
 
     /// Lets a cell of calls count as operations too.

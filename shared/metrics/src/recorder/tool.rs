@@ -14,9 +14,8 @@ use crate::telemetry::Count;
 /// What every call of the tool touches.
 #[derive(Debug)]
 pub(super) struct Calls {
-    by_status: [Count; Status::ALL.len()],
     // Of calls that count as an operation apart: those that failed.
-    duration: Arc<Cell>,
+    by_status: [Arc<Cell>; Status::ALL.len()],
     timeouts: Count,
     request_size: Arc<Summary>,
     response_size: Arc<Summary>,
@@ -62,10 +61,9 @@ impl Tool {
     fn calls(&self, families: &Families) -> &Calls {
         self.calls.get_or_init(|| {
             let pair = [&*self.server, &*self.label];
-            let status = |s: &Status| families.calls.bind(&[&self.server, s.as_str(), &self.label]);
+            let of = |status: Status| families.calls(&self.server, &self.label, status);
             Calls {
-                by_status: [0, 1, 2, 3].map(|i| status(&Status::ALL[i])),
-                duration: families.duration.bind(&pair),
+                by_status: [0, 1, 2, 3].map(|i| of(Status::ALL[i])),
                 timeouts: families.timeouts.bind(&pair),
                 request_size: families.request_size.bind(&pair),
                 response_size: families.response_size.bind(&pair),
@@ -73,17 +71,16 @@ impl Tool {
         })
     }
 
-    /// Writes a finished call, once. Its duration goes to `durations`, or to the tool's own cell.
+    /// Writes a finished call, once: to `cell`, or to the tool's own one of its status.
     pub(super) fn call(
         &self,
         families: &Families,
         outcome: Outcome,
-        (seconds, durations): (f64, Option<&Cell>),
+        (seconds, cell): (f64, Option<&Cell>),
         (request_bytes, response_bytes): (Option<u64>, Option<u64>),
     ) {
         let calls = self.calls(families);
-        calls.by_status[outcome.status() as usize].add(1);
-        durations.unwrap_or(&calls.duration).observe(seconds);
+        cell.unwrap_or(&calls.by_status[outcome.status() as usize]).observe(seconds);
         if let Some(bytes) = request_bytes {
             calls.request_size.observe(bytes);
         }
@@ -116,8 +113,7 @@ impl Tool {
         errors[place].1.add(count);
     }
 
-    /// The cell of calls that succeeded: of the tool's duration, and of the server's operation
-    /// that `operation` names.
+    /// The cell of calls that succeeded and are the server's operation that `operation` names.
     pub(super) fn succeeded(
         &self,
         families: &Families,
@@ -126,7 +122,7 @@ impl Tool {
     ) -> &Cell {
         let place = transport.map_or(Transport::ALL.len(), |transport| transport as usize);
         self.succeeded[place].get_or_init(|| {
-            let cell = families.duration.bind(&[&self.server, &self.label]);
+            let cell = families.calls(&self.server, &self.label, Status::Success);
             families.attach_operation(&operation(), cell.clone());
             cell
         })
