@@ -5,6 +5,10 @@
 //! several. Everything with a meaning stands above it and is the same over both: a pure value
 //! and the function that changes it, kept in a [`Document`].
 
+pub mod memory;
+pub mod redis;
 pub mod store;
 
-pub use store::{Backend, Document, Error, Fencing, Key, Put, Store};
+pub use memory::Memory;
+pub use redis::{Redis, RedisConfig};
+pub use store::{Backend, Document, Entry, Error, Fencing, Key, Put, Store};

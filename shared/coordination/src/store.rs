@@ -9,6 +9,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+/// How many entries a stream keeps at least, and how many one read gives at most.
+pub(crate) const STREAM_ENTRIES: usize = 10_000;
+pub(crate) const STREAM_READ: usize = 64;
+
 /// Where shared state lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
@@ -88,14 +92,16 @@ pub trait Store: fmt::Debug + Send + Sync {
         ttl: Option<Duration>,
     ) -> Result<Put, Error>;
 
-    /// Removes the document when its position is `expected`; says whether it is gone.
+    /// Removes the document when its position is `expected`; says whether there is none now, so
+    /// that a repeated call gives the same answer.
     ///
     /// # Errors
     /// When the backend cannot be asked.
     async fn remove(&self, key: &Key, expected: u64) -> Result<bool, Error>;
 
-    /// Grants the lease `name` to `holder` for `ttl`, unless another holds it. The holder asks
-    /// again and gets the same number: that is how a call without an answer is resolved.
+    /// Grants the lease `name` to `holder` for `ttl` from now, unless another holds it. The holder
+    /// asks again and gets the same number: that is how a call without an answer is resolved. A
+    /// holder's name belongs to one process: it must not survive a restart.
     ///
     /// # Errors
     /// When the backend cannot be asked, or whether it was granted is unknown.
@@ -132,9 +138,10 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// When the backend cannot be asked, or whether it was added is unknown.
     async fn publish(&self, stream: &Key, value: &str) -> Result<String, Error>;
 
-    /// Entries for `consumer` of `group`: first those that another consumer got and did not
-    /// acknowledge within `patience`, then new ones; waits up to `wait` for the first. A new group
-    /// begins with the oldest entry.
+    /// Entries for `consumer` of `group`: first those that a consumer (also this one) got and did
+    /// not acknowledge within `patience`, otherwise new ones; waits up to `wait` for the first new
+    /// one. A new group begins with the oldest entry. A stream keeps its last 10,000 entries or
+    /// somewhat more.
     ///
     /// # Errors
     /// When the backend cannot be asked.
@@ -194,18 +201,30 @@ impl Backend {
 
 impl Key {
     /// A key of one or more parts. A `:` in a part would change the meaning and is replaced
-    /// by `_`, as is whatever is not printable ASCII.
+    /// by `_`, as is whatever is not printable ASCII, and a part that is empty.
     #[must_use]
     pub fn new(parts: &[&str]) -> Self {
         let clean = |part: &&str| -> String {
+            let part = if part.is_empty() { "_" } else { part };
             part.chars().map(|c| if c.is_ascii_graphic() && c != ':' { c } else { '_' }).collect()
         };
         Self(parts.iter().map(clean).collect::<Vec<_>>().join(":"))
     }
 
+    /// The parts, joined by `:`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Reads back what [`Key::as_str`] gave.
+    pub(crate) fn parse(text: &str) -> Self {
+        Self::new(&text.split(':').collect::<Vec<_>>())
+    }
+
+    /// Whether this is one of the keys below `prefix`.
+    pub(crate) fn is_below(&self, prefix: &Self) -> bool {
+        self.0.strip_prefix(&prefix.0).is_some_and(|rest| rest.starts_with(':'))
     }
 }
 

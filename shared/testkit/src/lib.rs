@@ -4,3 +4,4 @@
 
 pub mod http_script;
 pub mod metric;
+pub mod redis_server;
