@@ -1,7 +1,7 @@
 //! The one place where families become OpenTelemetry instruments and text.
 //!
 //! Counters, gauges and histograms go through `opentelemetry-prometheus`; what OpenTelemetry does
-//! not have, summaries and histograms in cells, through collectors of our own in the same registry. The
+//! not have, summaries and the families of calls in cells, through collectors of our own in the same registry. The
 //! bound-instrument API is experimental upstream: nothing outside this module names it.
 
 use std::fmt;
