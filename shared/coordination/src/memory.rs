@@ -68,6 +68,11 @@ impl Memory {
         self.lock().documents.remove(key);
     }
 
+    /// The document, without waiting.
+    pub(crate) fn contents_of(&self, key: &Key) -> Option<Document> {
+        self.lock().document(key, Instant::now())
+    }
+
     /// Everything that has not ended, with the time that it has left.
     pub(crate) fn contents(&self) -> Vec<(Key, Document, Option<Duration>)> {
         let now = Instant::now();

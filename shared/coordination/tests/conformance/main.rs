@@ -1,5 +1,5 @@
 //! What every backend must do, said once and run on each of them: on memory with a paused clock,
-//! on a real Redis with real time.
+//! on a real Redis with real time, and on memory behind the shadow with its journal.
 
 #![allow(clippy::unwrap_used, reason = "a broken assumption fails the test")]
 
@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mcpmon_coordination::{Key, Memory, Redis, RedisConfig, Store};
+use mcpmon_coordination::{Key, Memory, Redis, RedisConfig, Shadow, Store};
 use mcpmon_testkit::redis_server::{Persistence, RedisServer};
+use tempfile::TempDir;
 
 /// A backend under test.
 #[async_trait]
@@ -28,8 +29,21 @@ struct OnMemory(Arc<Memory>);
 
 struct OnRedis(RedisServer);
 
+struct OnShadow(Arc<Shadow>, #[expect(dead_code, reason = "the journal's place")] TempDir);
+
 #[async_trait]
 impl Harness for OnMemory {
+    fn make(&self) -> Arc<dyn Store> {
+        self.0.clone()
+    }
+
+    async fn elapse(&self, time: Duration) {
+        tokio::time::advance(time).await;
+    }
+}
+
+#[async_trait]
+impl Harness for OnShadow {
     fn make(&self) -> Arc<dyn Store> {
         self.0.clone()
     }
@@ -56,6 +70,12 @@ fn on_memory() -> OnMemory {
     OnMemory(Arc::new(Memory::new()))
 }
 
+fn on_shadow() -> OnShadow {
+    let directory = TempDir::new().unwrap();
+    let shadow = Shadow::open(Arc::new(Memory::new()), directory.path()).unwrap();
+    OnShadow(Arc::new(shadow), directory)
+}
+
 fn on_redis() -> OnRedis {
     OnRedis(RedisServer::start(Persistence::None))
 }
@@ -73,6 +93,13 @@ macro_rules! conformance {
             $(#[tokio::test(start_paused = true)]
             async fn $test() {
                 crate::$module::$test(&crate::on_memory()).await;
+            })*
+        }
+
+        mod shadow {
+            $(#[tokio::test(start_paused = true)]
+            async fn $test() {
+                crate::$module::$test(&crate::on_shadow()).await;
             })*
         }
 

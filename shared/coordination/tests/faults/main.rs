@@ -5,6 +5,7 @@
 
 mod loss;
 mod refusal;
+mod shadow;
 
 use std::time::Duration;
 

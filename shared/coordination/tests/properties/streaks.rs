@@ -79,7 +79,8 @@ proptest! {
             for (slot, result) in &results {
                 let (slot, result) = (*slot, *result);
                 let mut tasks = tokio::task::JoinSet::new();
-                for replica in replicas.iter().cloned() {
+                for replica in &replicas {
+                    let replica = Arc::clone(replica);
                     tasks.spawn(async move { insist(&replica, slot, result).await });
                 }
                 tasks.join_all().await;

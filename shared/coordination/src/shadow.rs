@@ -1,0 +1,278 @@
+//! The monitor's store: it goes on while Redis is away, from what it knows itself.
+//!
+//! Documents are written to the primary and mirrored into memory and a journal. While the primary
+//! cannot be used they are read and written locally. When it is back, of each document the greater
+//! position wins; when it came back as another set of data, it is seeded from here. Leases and
+//! streams are the primary's alone: without it nobody can promise that nobody else acts.
+//!
+//! Over [`crate::Memory`] the same gives one process a state that outlives it: each start is
+//! another, empty set of data.
+
+mod local;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio::time::Instant;
+
+use self::local::{Local, Unseen};
+pub use crate::journal::JournalError;
+use crate::store::{Backend, Document, Entry, Error, Fencing, Key, Put, Store};
+
+/// How often a primary that is away is asked again, by whatever operation comes along.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Rounds of "the primary is back, no, it is away" within one operation.
+const ROUNDS: usize = 3;
+
+/// An operation on a document: by the primary, or else locally. A macro, for a function over async
+/// closures would give a future of which the compiler cannot see that it is `Send`.
+macro_rules! either {
+    ($self:ident, $by_primary:expr, $locally:expr) => {{
+        for _ in 0..ROUNDS {
+            if $self.may_ask().await {
+                match $self.noted($by_primary.await) {
+                    Err(error) if error.is_transient() => {}
+                    result => return result,
+                }
+            }
+            if let Some(_quiet) = $self.locally().await {
+                return $locally.await;
+            }
+        }
+        Err(Error::Unavailable("it comes and goes".to_owned()))
+    }};
+}
+
+/// A primary with a local shadow. All operations of a process go through it, or it would not
+/// notice that the primary was away.
+#[derive(Debug)]
+pub struct Shadow {
+    primary: Arc<dyn Store>,
+    local: Local,
+    up: watch::Sender<bool>,
+    /// When to ask a primary that is away; whoever holds the lock is asking.
+    ask_at: Mutex<Option<Instant>>,
+}
+
+impl Shadow {
+    /// Loads the journal of the state directory. The primary is asked by the first operation.
+    ///
+    /// # Errors
+    /// When the directory cannot be used, or another process does.
+    pub fn open(primary: Arc<dyn Store>, directory: &Path) -> Result<Self, JournalError> {
+        let local = Local::open(directory)?;
+        Ok(Self { primary, local, up: watch::Sender::new(false), ask_at: Mutex::default() })
+    }
+
+    /// Whether the primary is in use, now and from now on.
+    #[must_use]
+    pub fn up(&self) -> watch::Receiver<bool> {
+        self.up.subscribe()
+    }
+
+    /// Asks a primary that is away, and brings both sides together when it is back. Operations do
+    /// this by themselves at most every two seconds.
+    ///
+    /// # Errors
+    /// When it is still away.
+    pub async fn recover(&self) -> Result<(), Error> {
+        let mut ask_at = self.ask_at.lock().await;
+        if self.is_up() {
+            return Ok(());
+        }
+        let result = self.bring_together().await;
+        *ask_at = result.is_err().then(|| Instant::now() + ASK_AGAIN);
+        result
+    }
+
+    fn is_up(&self) -> bool {
+        *self.up.borrow()
+    }
+
+    /// Whether to use the primary for this operation.
+    async fn may_ask(&self) -> bool {
+        if self.is_up() {
+            return true;
+        }
+        // While another operation is asking, this one goes on locally.
+        let due = self
+            .ask_at
+            .try_lock()
+            .is_ok_and(|ask_at| ask_at.is_none_or(|ask_at| Instant::now() >= ask_at));
+        due && self.recover().await.is_ok()
+    }
+
+    /// Passes a result on, and takes note when the primary cannot be used.
+    fn noted<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error) = &result
+            && error.is_transient()
+            && self.up.send_if_modified(std::mem::take)
+        {
+            tracing::warn!(%error, "coordination goes on locally");
+        }
+        result
+    }
+
+    /// The permission to work locally, unless the primary came back. Not while both sides are being
+    /// brought together: what is written then would be forgotten.
+    async fn locally(&self) -> Option<MutexGuard<'_, ()>> {
+        let quiet = self.local.writing().await;
+        (!self.is_up()).then_some(quiet)
+    }
+
+    async fn bring_together(&self) -> Result<(), Error> {
+        let epoch = self.primary.epoch().await?;
+        // Empty, or the first that we see: what we know is all there is.
+        let seed = self.local.epoch().is_none_or(|known| known != epoch);
+        let _quiet = self.local.writing().await;
+        for (key, document, ttl, unseen) in self.local.own_documents() {
+            match self.bring(&key, document, ttl, seed || unseen).await {
+                // It must not keep all the others away.
+                Err(error @ Error::Corrupt { .. }) => {
+                    tracing::warn!(%error, "a document is left as it is");
+                }
+                result => result?,
+            }
+        }
+        for Unseen { key, position } in self.local.unseen_removals() {
+            self.primary.remove(&key, position).await?;
+        }
+        self.local.seen_by(&epoch);
+        self.up.send_replace(true);
+        tracing::info!(seeded = seed, "coordination uses its store");
+        Ok(())
+    }
+
+    async fn bring(
+        &self,
+        key: &Key,
+        ours: Document,
+        ttl: Option<Duration>,
+        new: bool,
+    ) -> Result<(), Error> {
+        let mut theirs = self.primary.get(key).await?;
+        loop {
+            match theirs {
+                Some(theirs) if theirs.position >= ours.position => {
+                    self.local.read(key, Some(&theirs));
+                    return Ok(());
+                }
+                // They had it and it ended there.
+                None if !new => {
+                    self.local.read(key, None);
+                    return Ok(());
+                }
+                _ => {}
+            }
+            let expected = theirs.as_ref().map(|theirs| theirs.position);
+            match self.primary.put(key, expected, &ours, ttl).await? {
+                Put::Stored => return Ok(()),
+                Put::Conflict(other) => theirs = other,
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Shadow {
+    fn backend(&self) -> Backend {
+        self.primary.backend()
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Document>, Error> {
+        let by_primary = || async {
+            let found = self.primary.get(key).await?;
+            self.local.read(key, found.as_ref());
+            Ok(found)
+        };
+        either!(self, by_primary(), self.local.get(key))
+    }
+
+    async fn list(&self, prefix: &Key) -> Result<Vec<(Key, Document)>, Error> {
+        let by_primary = || async {
+            let found = self.primary.list(prefix).await?;
+            self.local.read_all(prefix, &found).await?;
+            Ok(found)
+        };
+        either!(self, by_primary(), self.local.list(prefix))
+    }
+
+    async fn put(
+        &self,
+        key: &Key,
+        expected: Option<u64>,
+        document: &Document,
+        ttl: Option<Duration>,
+    ) -> Result<Put, Error> {
+        let by_primary = || async {
+            let put = self.primary.put(key, expected, document, ttl).await?;
+            match &put {
+                Put::Stored => self.local.write(key, document, ttl),
+                Put::Conflict(other) => self.local.read(key, other.as_ref()),
+            }
+            Ok(put)
+        };
+        either!(self, by_primary(), self.local.put(key, expected, document, ttl))
+    }
+
+    async fn remove(&self, key: &Key, expected: u64) -> Result<bool, Error> {
+        let by_primary = || async {
+            let gone = self.primary.remove(key, expected).await?;
+            if gone {
+                self.local.read(key, None);
+            }
+            Ok(gone)
+        };
+        either!(self, by_primary(), self.local.remove(key, expected))
+    }
+
+    async fn acquire(
+        &self,
+        name: &Key,
+        holder: &str,
+        ttl: Duration,
+    ) -> Result<Option<Fencing>, Error> {
+        self.noted(self.primary.acquire(name, holder, ttl).await)
+    }
+
+    async fn renew(
+        &self,
+        name: &Key,
+        holder: &str,
+        fencing: Fencing,
+        ttl: Duration,
+    ) -> Result<bool, Error> {
+        self.noted(self.primary.renew(name, holder, fencing, ttl).await)
+    }
+
+    async fn release(&self, name: &Key, holder: &str, fencing: Fencing) -> Result<bool, Error> {
+        self.noted(self.primary.release(name, holder, fencing).await)
+    }
+
+    async fn publish(&self, stream: &Key, value: &str) -> Result<String, Error> {
+        self.noted(self.primary.publish(stream, value).await)
+    }
+
+    async fn consume(
+        &self,
+        stream: &Key,
+        group: &str,
+        consumer: &str,
+        patience: Duration,
+        wait: Duration,
+    ) -> Result<Vec<Entry>, Error> {
+        self.noted(self.primary.consume(stream, group, consumer, patience, wait).await)
+    }
+
+    async fn acknowledge(&self, stream: &Key, group: &str, id: &str) -> Result<(), Error> {
+        self.noted(self.primary.acknowledge(stream, group, id).await)
+    }
+
+    async fn epoch(&self) -> Result<String, Error> {
+        self.noted(self.primary.epoch().await)
+    }
+}
