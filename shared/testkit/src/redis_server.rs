@@ -61,6 +61,25 @@ impl RedisServer {
     /// # Panics
     /// When there is no reply within 10 seconds.
     pub fn command(&self, words: &[&str]) -> String {
+        let mut line = String::new();
+        self.send(words).read_line(&mut line).expect("it answers");
+        line.trim_end().to_owned()
+    }
+
+    /// What `INFO` says in that section, for instance `commandstats`.
+    ///
+    /// # Panics
+    /// When there is no such reply within 10 seconds.
+    pub fn info(&self, section: &str) -> String {
+        let (mut reply, mut length) = (self.send(&["INFO", section]), String::new());
+        reply.read_line(&mut length).expect("it answers");
+        let length = length.trim_end().strip_prefix('$').and_then(|length| length.parse().ok());
+        let mut text = vec![0; length.expect("INFO gives a text")];
+        reply.read_exact(&mut text).expect("the text is as long as said");
+        String::from_utf8(text).expect("INFO gives a text")
+    }
+
+    fn send(&self, words: &[&str]) -> BufReader<TcpStream> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("it runs");
         stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout above zero");
         let mut request = format!("*{}\r\n", words.len());
@@ -68,9 +87,7 @@ impl RedisServer {
             request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
         }
         stream.write_all(request.as_bytes()).expect("it reads");
-        let mut reply = String::new();
-        BufReader::new(stream).read_line(&mut reply).expect("it answers");
-        reply.trim_end().to_owned()
+        BufReader::new(stream)
     }
 
     /// Sends a command that must succeed.

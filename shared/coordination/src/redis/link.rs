@@ -1,6 +1,7 @@
 //! The connections to Redis: one that all operations share, and a pool for reads that block.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
@@ -19,6 +20,9 @@ pub(super) struct Link {
     client: Client,
     config: AsyncConnectionConfig,
     shared: Mutex<Shared>,
+    /// The greatest number of a connection that may be of no use. Not behind the lock: whoever
+    /// holds that may be connecting.
+    spoiled: AtomicU64,
     pool: Pool,
     deadline: Duration,
     response_timeout: Duration,
@@ -27,7 +31,7 @@ pub(super) struct Link {
 #[derive(Default)]
 struct Shared {
     connection: Option<MultiplexedConnection>,
-    /// Counts connections, so that a late failure does not drop its successor.
+    /// Counts connections from 1, so that a late failure does not drop its successor.
     number: u64,
 }
 
@@ -54,6 +58,7 @@ impl Link {
             client,
             config: timeouts,
             shared: Mutex::default(),
+            spoiled: AtomicU64::new(0),
             pool,
             deadline: config.deadline(),
             response_timeout: config.response_timeout,
@@ -75,7 +80,7 @@ impl Link {
         if let (Err(failure), Some(number)) = (&result, used)
             && failure.spoils_connection()
         {
-            self.drop_connection(number).await;
+            self.spoiled.fetch_max(number, Ordering::Relaxed);
         }
         result
     }
@@ -101,6 +106,9 @@ impl Link {
 
     async fn connection(&self) -> Result<(MultiplexedConnection, u64), Failure> {
         let mut shared = self.shared.lock().await;
+        if shared.number <= self.spoiled.load(Ordering::Relaxed) {
+            shared.connection = None;
+        }
         let connection = match &shared.connection {
             Some(connection) => connection.clone(),
             None => {
@@ -111,15 +119,6 @@ impl Link {
             }
         };
         Ok((connection, shared.number))
-    }
-
-    async fn drop_connection(&self, number: u64) {
-        // Whoever holds the lock is connecting anew already.
-        if let Ok(mut shared) = self.shared.try_lock()
-            && shared.number == number
-        {
-            shared.connection = None;
-        }
     }
 }
 

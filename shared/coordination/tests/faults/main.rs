@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken assumption fails the test")]
 
+mod leases;
 mod loss;
 mod refusal;
 mod shadow;
