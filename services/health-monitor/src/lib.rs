@@ -1,1 +1,0 @@
-//! Probes on a schedule, verdicts, messages to Slack.

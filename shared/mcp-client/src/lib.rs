@@ -1,1 +1,0 @@
-//! The client that probes an MCP server.
