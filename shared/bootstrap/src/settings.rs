@@ -66,6 +66,17 @@ impl Settings {
         self.problem(key, &key_origin(&self.tree, key), &problem.to_string());
     }
 
+    /// The names of the tables that stand directly in the table `key`, sorted: for tables whose
+    /// names the user chooses, as in `[health_monitor.components.api]`.
+    pub fn tables(&self, key: &str) -> Vec<String> {
+        self.tree.tables(key)
+    }
+
+    /// Whether some layer sets `key`.
+    pub fn is_set(&self, key: &str) -> bool {
+        self.tree.get(key).is_some()
+    }
+
     /// The keys read so far, in the order of their first reading.
     pub fn documentation(&self) -> &[KeyDoc] {
         &self.keys

@@ -231,3 +231,16 @@ fn the_documentation_lists_every_key_that_is_read() {
     "#);
     settings.finish().unwrap();
 }
+
+#[test]
+fn tables_that_the_user_names_are_listed() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[demo.parts.b]\nport = 1\n[demo.parts.a]\n[demo]\nport = 2\n")
+        .unwrap();
+    let sources = Sources { file: Some(file.path().to_owned()), ..Sources::default() };
+    let sources = sources.flag("--part", "demo.parts.c.port", Some(3));
+    let settings = Settings::load(sources).unwrap();
+    assert_eq!(settings.tables("demo.parts"), ["a", "b", "c"]);
+    assert_eq!(settings.tables("demo.port"), [""; 0]);
+    assert_eq!(settings.tables("demo.none"), [""; 0]);
+}

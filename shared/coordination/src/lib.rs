@@ -5,7 +5,10 @@
 //!
 //! - [`store`]: the trait and what each operation promises; [`memory`] and [`redis`] keep it.
 //! - [`shadow`]: a store over another one that goes on from a journal while the other is away.
+//! - [`typed`]: documents with a type.
 //! - [`lease`], [`streak`], [`budget`], [`incident`]: the facts that replicas share.
+//!
+//! [`settings`] reads the section that the services share and opens the store it means.
 //!
 //! [`Store`] is the one trait, with two backends that ship: memory for one process, Redis for
 //! several. Everything with a meaning stands above it and is the same over both: a pure value
@@ -17,14 +20,16 @@ mod journal;
 pub mod lease;
 pub mod memory;
 pub mod redis;
+pub mod settings;
 pub mod shadow;
 pub mod store;
 pub mod streak;
-mod typed;
+pub mod typed;
 
 pub use incident::Incident;
 pub use lease::{Holder, Lease};
 pub use memory::Memory;
 pub use redis::{Redis, RedisConfig};
+pub use settings::Coordination;
 pub use shadow::Shadow;
 pub use store::{Backend, Document, Entry, Error, Fencing, Key, Put, Store};

@@ -217,6 +217,12 @@ impl Key {
         &self.0
     }
 
+    /// The part after the last `:`.
+    #[must_use]
+    pub fn last_part(&self) -> &str {
+        self.0.rsplit(':').next().unwrap_or(&self.0)
+    }
+
     /// Reads back what [`Key::as_str`] gave.
     pub(crate) fn parse(text: &str) -> Self {
         Self::new(&text.split(':').collect::<Vec<_>>())

@@ -1,8 +1,10 @@
 //! Documents with a type: read, compute, write, and once more when another replica was faster.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::time::Duration;
 
 use crate::store::{Document, Error, Key, Put, Store};
 
@@ -10,26 +12,55 @@ use crate::store::{Document, Error, Key, Put, Store};
 const ROUNDS: usize = 32;
 
 /// What a document should become, with what the caller wants to know of it.
-pub(crate) enum Change<T, R> {
+#[derive(Debug)]
+pub enum Change<T, R> {
+    /// Nothing changes.
     Keep(R),
+    /// It becomes `value`. The position must be greater than the stored one.
     Write { position: u64, value: T, ttl: Option<Duration>, result: R },
 }
 
 /// A value with its position.
-pub(crate) type Placed<T> = (u64, T);
+pub type Placed<T> = (u64, T);
 
-pub(crate) async fn read<T: DeserializeOwned>(
+/// The document, if there is one.
+///
+/// # Errors
+/// When the store cannot be asked, or what it holds is no `T`.
+pub async fn read<T: DeserializeOwned>(
     store: &dyn Store,
     key: &Key,
 ) -> Result<Option<Placed<T>>, Error> {
     store.get(key).await?.map(|document| parse(key, &document)).transpose()
 }
 
+/// Every document below `prefix`, by the last part of its key. One that is no `T` is left out and
+/// logged: it must not hide the others.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn list<T: DeserializeOwned>(
+    store: &dyn Store,
+    prefix: &Key,
+) -> Result<BTreeMap<String, T>, Error> {
+    let mut values = BTreeMap::new();
+    for (key, document) in store.list(prefix).await? {
+        match parse(&key, &document) {
+            Ok((_, value)) => _ = values.insert(key.last_part().to_owned(), value),
+            Err(error) => tracing::warn!(%error, "a document is left out"),
+        }
+    }
+    Ok(values)
+}
+
 /// Applies `decide` to the stored value until nobody else changed it in between.
 ///
 /// After a lost reply the caller may call this again: `decide` then sees what was written, and must
 /// recognise it.
-pub(crate) async fn change<T: Serialize + DeserializeOwned, R>(
+///
+/// # Errors
+/// When the store cannot be asked, or what it holds is no `T`.
+pub async fn change<T: Serialize + DeserializeOwned, R>(
     store: &dyn Store,
     key: &Key,
     decide: impl Fn(Option<Placed<T>>) -> Change<T, R>,
@@ -52,7 +83,8 @@ pub(crate) async fn change<T: Serialize + DeserializeOwned, R>(
 }
 
 /// A position for what has no slot of its own: the time, but always greater than the last.
-pub(crate) fn position_after(last: Option<u64>, now_ms: u64) -> u64 {
+#[must_use]
+pub fn position_after(last: Option<u64>, now_ms: u64) -> u64 {
     now_ms.max(last.map_or(0, |last| last.saturating_add(1)))
 }
 

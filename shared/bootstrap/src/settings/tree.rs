@@ -74,6 +74,22 @@ impl Tree {
         Some(Found { value, origin })
     }
 
+    /// The names of the tables in the table at a dotted key, sorted.
+    pub(super) fn tables(&self, key: &str) -> Vec<String> {
+        let Some(Found { value: Value { kind: ValueKind::Table(table), .. }, .. }) = self.get(key)
+        else {
+            return Vec::new();
+        };
+        let is_table = |value: &Value| matches!(value.kind, ValueKind::Table(_));
+        let mut names: Vec<_> = table
+            .iter()
+            .filter(|(_, value)| is_table(value))
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
     /// All paths that lead to a value, sorted.
     pub(super) fn leaves(&self) -> Vec<Leaf> {
         let mut leaves = Vec::new();

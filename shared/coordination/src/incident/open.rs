@@ -117,6 +117,24 @@ pub async fn open_incident(store: &dyn Store, component: &str) -> Result<Option<
     Ok(incident.filter(|incident| incident.state == State::Opened))
 }
 
+/// The component's last incident, also one that was resolved within the last day.
+///
+/// # Errors
+/// When the store cannot be asked, or what it holds is no incident.
+pub async fn last_incident(store: &dyn Store, component: &str) -> Result<Option<Incident>, Error> {
+    let stored = typed::read::<Last>(store, &key(component)).await?;
+    Ok(stored.map(|(_, last)| last.incident))
+}
+
+/// The last incident of every component that had one within the last day.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn last_incidents(store: &dyn Store) -> Result<Vec<Incident>, Error> {
+    let stored = typed::list::<Last>(store, &Key::new(&["incident"])).await?;
+    Ok(stored.into_values().map(|last| last.incident).collect())
+}
+
 /// Publishes, then notes that: in this order it is sent at least once.
 async fn send(store: &dyn Store, incident: &Incident, slot: u64) -> Result<(), Error> {
     publish(store, incident).await?;

@@ -44,6 +44,14 @@ impl RedisConfig {
         self.connect_timeout + self.response_timeout * 3
     }
 
+    /// Whether the URL is one of Redis.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check(&self) -> Result<(), UrlError> {
+        self.connection_info().map(drop)
+    }
+
     pub(super) fn connection_info(&self) -> Result<ConnectionInfo, UrlError> {
         let url = self.url.expose_secret();
         let info = url.into_connection_info().map_err(|error| {

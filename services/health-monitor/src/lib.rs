@@ -1,0 +1,8 @@
+//! `mcp-health-monitor`: probes components on a schedule, keeps their states, tells people once.
+
+pub mod component;
+pub mod finding;
+pub mod probe;
+pub mod record;
+pub mod snapshot;
+pub mod traffic;

@@ -1,0 +1,3 @@
+//! The command `mcp-health-monitor`.
+
+fn main() {}

@@ -1,0 +1,161 @@
+//! Probes: one file for each kind of component, and one line in [`KINDS`].
+//!
+//! A probe reads its own keys of the component's table, asks once when it is told to, and says
+//! what it found. When, how often and what follows from it is not its business.
+
+mod tcp;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mcpmon_bootstrap::Settings;
+use secrecy::SecretString;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::finding::Finding;
+use crate::traffic::{AlertSource, TrafficSource};
+
+/// Every kind of component: its name in the configuration, and who reads its keys.
+pub const KINDS: &[Kind] = &[Kind { name: "tcp", read: tcp::read }];
+
+/// One kind of component.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// The value of the key `kind`.
+    pub name: &'static str,
+    /// Reads the kind's own keys and builds the probe; `None` when a key that it needs is missing
+    /// or wrong, which is noted in the settings.
+    pub read: fn(&mut Keys<'_>) -> Option<Box<dyn Probe>>,
+}
+
+/// Asks one component how it is.
+#[async_trait]
+pub trait Probe: fmt::Debug + Send + Sync {
+    /// Asks once. The caller drops the future at the check's deadline, so nothing that must be
+    /// cleaned up may hang on its end; a probe that knows its own time ends before it, for its
+    /// error says more.
+    async fn check(&self, deadline: Duration) -> Finding;
+
+    /// Ends what is kept between checks, such as a child process.
+    async fn close(&self) {}
+
+    /// The component as a source of figures about calls, if it is one.
+    fn traffic(&self) -> Option<&dyn TrafficSource> {
+        None
+    }
+
+    /// The component as a source of alerts, if it is one.
+    fn alerts(&self) -> Option<&dyn AlertSource> {
+        None
+    }
+}
+
+/// The keys of one component's table.
+#[derive(Debug)]
+pub struct Keys<'s> {
+    settings: &'s mut Settings,
+    table: String,
+}
+
+impl<'s> Keys<'s> {
+    pub(crate) fn new(settings: &'s mut Settings, table: String) -> Self {
+        Self { settings, table }
+    }
+
+    /// The whole name of a key of this table.
+    pub fn name(&self, key: &str) -> String {
+        format!("{}.{key}", self.table)
+    }
+
+    /// [`Settings::value`]
+    pub fn value<T: DeserializeOwned + Serialize>(
+        &mut self,
+        key: &str,
+        default: T,
+        doc: &str,
+    ) -> T {
+        self.settings.value(&self.name(key), default, doc)
+    }
+
+    /// [`Settings::optional`]
+    pub fn optional<T: DeserializeOwned>(&mut self, key: &str, doc: &str) -> Option<T> {
+        self.settings.optional(&self.name(key), doc)
+    }
+
+    /// [`Settings::checked`]
+    pub fn checked<Raw: DeserializeOwned + Serialize, T, E: fmt::Display>(
+        &mut self,
+        key: &str,
+        default: Raw,
+        doc: &str,
+        check: impl Fn(Raw) -> Result<T, E>,
+    ) -> T {
+        self.settings.checked(&self.name(key), default, doc, check)
+    }
+
+    /// [`Settings::optional_checked`]
+    pub fn optional_checked<Raw: DeserializeOwned, T, E: fmt::Display>(
+        &mut self,
+        key: &str,
+        doc: &str,
+        check: impl Fn(Raw) -> Result<T, E>,
+    ) -> Option<T> {
+        self.settings.optional_checked(&self.name(key), doc, check)
+    }
+
+    /// A key without which there is no probe: its absence is noted.
+    pub fn required<Raw: DeserializeOwned, T, E: fmt::Display>(
+        &mut self,
+        key: &str,
+        doc: &str,
+        check: impl Fn(Raw) -> Result<T, E>,
+    ) -> Option<T> {
+        let name = self.name(key);
+        let is_set = self.settings.is_set(&name);
+        let value = self.settings.optional_checked(&name, doc, check);
+        if !is_set {
+            self.settings.reject(&name, format!("is not set; {doc}"));
+        }
+        value
+    }
+
+    /// [`Settings::seconds`]
+    pub fn seconds(
+        &mut self,
+        key: &str,
+        default: Duration,
+        allowed: std::ops::RangeInclusive<Duration>,
+        doc: &str,
+    ) -> Duration {
+        self.settings.seconds(&self.name(key), default, allowed, doc)
+    }
+
+    /// [`Settings::secret`]
+    pub fn secret(&mut self, key: &str, doc: &str) -> Option<SecretString> {
+        self.settings.secret(&self.name(key), doc)
+    }
+
+    /// [`Settings::reject`]
+    pub fn reject(&mut self, key: &str, problem: impl fmt::Display) {
+        self.settings.reject(&self.name(key), problem);
+    }
+}
+
+/// The kind of that name.
+///
+/// # Errors
+/// Names every kind there is.
+pub fn kind(name: &str) -> Result<Kind, String> {
+    KINDS.iter().find(|kind| kind.name == name).copied().ok_or_else(|| {
+        let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+        format!("`{name}` is no kind of component; expected one of {}", names.join(", "))
+    })
+}
+
+/// Whether a fault of the network is our own: no file descriptors, no memory, no local ports.
+fn is_our_fault(error: &std::io::Error) -> bool {
+    // EMFILE, ENFILE, ENOMEM, ENOBUFS, EADDRNOTAVAIL.
+    matches!(error.raw_os_error(), Some(24 | 23 | 12 | 105 | 99))
+}

@@ -1,0 +1,150 @@
+//! What is known of a component, shared by all replicas: the document `component:<name>`, whose
+//! position is the slot of the last check.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use mcpmon_coordination::incident::Failure;
+use mcpmon_coordination::{Key, Store, store, typed};
+use serde::{Deserialize, Serialize};
+
+use crate::finding::{Inventory, Outcome};
+
+/// A component's state, as people see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Healthy,
+    /// Slow, flapping, failing but not often enough yet, or with a warning.
+    Degraded,
+    Unhealthy,
+    Unknown,
+    AuthRequired,
+    RateLimited,
+    HttpUpMcpBroken,
+    ProtocolMismatch,
+    ToolsMissing,
+    UnsupportedTransport,
+}
+
+/// What is known of a component.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// The slot of the last check: its scheduled start, in Unix milliseconds.
+    pub slot: u64,
+    /// When that check ended, in Unix milliseconds.
+    pub checked_at: u64,
+    pub state: State,
+    /// Since when it is in this state, in Unix milliseconds.
+    pub since: u64,
+    /// What the last check found.
+    pub outcome: Outcome,
+    /// Whether it was up when something was last known of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up: Option<bool>,
+    /// Whether it failed often enough for an incident; stays until it is healthy again.
+    pub in_trouble: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Why it is degraded although it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+    pub consecutive_failures: u32,
+    /// The first failure of the present trouble; it names the incident.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_failed_at: Option<u64>,
+    /// It asked not to be checked before this time, in Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<u64>,
+    /// Of an MCP server: what it offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Tools>,
+}
+
+/// The tools of an MCP server, as known from its listings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tools {
+    /// The last complete listing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<Inventory>,
+    /// Every known tool and whether it can be called. A tool that vanished stays here as
+    /// unavailable until somebody acknowledges that it is gone.
+    pub available: BTreeMap<String, bool>,
+}
+
+impl State {
+    /// Every state, in the order of the catalogue.
+    pub const ALL: [Self; 10] = [
+        Self::Healthy,
+        Self::Degraded,
+        Self::Unhealthy,
+        Self::Unknown,
+        Self::AuthRequired,
+        Self::RateLimited,
+        Self::HttpUpMcpBroken,
+        Self::ProtocolMismatch,
+        Self::ToolsMissing,
+        Self::UnsupportedTransport,
+    ];
+
+    /// The state in the words of labels and replies.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Unhealthy => "unhealthy",
+            Self::Unknown => "unknown",
+            Self::AuthRequired => "auth_required",
+            Self::RateLimited => "rate_limited",
+            Self::HttpUpMcpBroken => "http_up_mcp_broken",
+            Self::ProtocolMismatch => "protocol_mismatch",
+            Self::ToolsMissing => "tools_missing",
+            Self::UnsupportedTransport => "unsupported_transport",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Record {
+    /// What failed, while the last check says so.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        match self.outcome {
+            Outcome::Fail(failure) => Some(failure),
+            Outcome::Ok | Outcome::Unknown(_) => None,
+        }
+    }
+}
+
+/// The document of a component's record.
+#[must_use]
+pub fn key(component: &str) -> Key {
+    Key::new(&["component", component])
+}
+
+/// The record of one component.
+///
+/// # Errors
+/// When the store cannot be asked, or what it holds is no record.
+pub async fn read(store: &dyn Store, component: &str) -> Result<Option<Record>, store::Error> {
+    Ok(typed::read(store, &key(component)).await?.map(|(_, record)| record))
+}
+
+/// Every record, by component.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn all(store: &dyn Store) -> Result<BTreeMap<String, Record>, store::Error> {
+    typed::list(store, &Key::new(&["component"])).await
+}
