@@ -7,13 +7,11 @@ mod ingest;
 mod page;
 mod scrape;
 
-use std::future::ready;
-
+use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, HeaderValue};
-use actix_web::web::{self, Payload, ServiceConfig};
-use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, ResponseError as _};
-use mcpmon_bootstrap::http::{Problem, Scope, body};
+use actix_web::web::{self, ServiceConfig};
+use mcpmon_bootstrap::http::routes::{nothing_here, posted, read};
+use mcpmon_bootstrap::http::{Problem, Scope};
 
 pub(crate) use self::buffers::Buffers;
 pub(crate) use self::idle::{Connections, tell};
@@ -34,36 +32,7 @@ pub(crate) fn routes(app: &mut ServiceConfig) {
         .service(read("/", page::index))
         .service(read("/assets/page.css", page::style))
         .service(read("/assets/page.js", page::script))
-        .default_service(web::to(async |payload: Payload| {
-            body::abandon(payload);
-            Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path").error_response()
-        }));
-}
-
-fn read<H, A>(path: &str, handler: H) -> Resource
-where
-    H: Handler<A, Output: Responder + 'static>,
-    A: FromRequest + 'static,
-{
-    let head = web::head().to(handler.clone());
-    only(web::resource(path).route(web::get().to(handler)).route(head), "GET, HEAD")
-}
-
-fn posted<H, A>(path: &str, handler: H) -> Resource
-where
-    H: Handler<A, Output: Responder + 'static>,
-    A: FromRequest + 'static,
-{
-    only(web::resource(path).route(web::post().to(handler)), "POST")
-}
-
-fn only(resource: Resource, methods: &'static str) -> Resource {
-    resource.default_service(web::to(move |payload: Payload| {
-        body::abandon(payload);
-        let detail = format!("this path takes {methods} alone");
-        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail);
-        ready(problem.header(ALLOW, HeaderValue::from_static(methods)).error_response())
-    }))
+        .default_service(nothing_here());
 }
 
 /// Whether the request may look.

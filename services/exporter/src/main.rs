@@ -1,7 +1,5 @@
 //! The command `mcp-exporter`.
 
-mod health;
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,7 +7,7 @@ use clap::Parser;
 use mcp_exporter::{Application, Config, SECTIONS};
 use mcpmon_bootstrap::logging::Logging;
 use mcpmon_bootstrap::process::{self, Exit, OrExit as _};
-use mcpmon_bootstrap::{Settings, Sources, shutdown};
+use mcpmon_bootstrap::{Settings, Sources, ready, shutdown};
 
 /// Takes events about MCP servers and serves them as Prometheus metrics.
 #[derive(Debug, Parser)]
@@ -44,7 +42,7 @@ fn main() -> ExitCode {
             return Ok(());
         }
         if arguments.health {
-            return health::check(config.listen.address).or_failed_start();
+            return ready::check(config.listen.address).or_failed_start();
         }
         logging.start().or_failed_start()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -26,3 +26,51 @@ pub struct Component {
     pub slow: Duration,
     pub probe: Arc<dyn Probe>,
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::finding::Finding;
+
+    /// A probe that finds what a test wrote down, and the last of it again and again.
+    #[derive(Debug)]
+    pub(crate) struct Scripted(Mutex<VecDeque<Finding>>);
+
+    impl Scripted {
+        pub(crate) fn new(findings: impl IntoIterator<Item = Finding>) -> Arc<Self> {
+            Arc::new(Self(Mutex::new(findings.into_iter().collect())))
+        }
+    }
+
+    #[async_trait]
+    impl Probe for Scripted {
+        async fn check(&self, _: Duration) -> Finding {
+            let mut findings = self.0.lock().unwrap();
+            let next = findings.pop_front().expect("the script is not empty");
+            if findings.is_empty() {
+                findings.push_back(next.clone());
+            }
+            next
+        }
+    }
+
+    /// A component that always answers.
+    pub(crate) fn component(name: &str) -> Component {
+        Component {
+            name: name.to_owned(),
+            kind: "http",
+            server: None,
+            depends_on: Vec::new(),
+            group: None,
+            interval: Duration::from_secs(300),
+            deadline: Duration::from_secs(5),
+            slow: Duration::from_secs(1),
+            probe: Scripted::new([Finding::ok(Duration::from_millis(5))]),
+        }
+    }
+}

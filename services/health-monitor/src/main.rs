@@ -1,3 +1,99 @@
 //! The command `mcp-health-monitor`.
 
-fn main() {}
+mod arguments;
+mod operator;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use mcp_health_monitor::{Application, Config, once};
+use mcpmon_bootstrap::logging::Logging;
+use mcpmon_bootstrap::process::{self, Exit, OrExit as _};
+use mcpmon_bootstrap::{ready, shutdown};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use self::arguments::{Arguments, Format};
+
+fn main() -> ExitCode {
+    let mut verdict = ExitCode::SUCCESS;
+    let ended = process::run(|| {
+        let arguments = Arguments::try_parse().map_err(|error| {
+            // A closed terminal is no reason to fail differently.
+            let _ = error.print();
+            Exit::printed(if error.use_stderr() { process::USAGE } else { 0 })
+        })?;
+        let mut settings = arguments.settings()?;
+        let config = Config::read(&mut settings);
+        let quiet = if arguments.once { "error" } else { "info,actix_server=warn" };
+        let logging = Logging::from_settings(&mut settings, quiet);
+        let operate_token = settings.secret("health_monitor.operate_token", "");
+        settings.finish()?;
+        if arguments.check_config {
+            return Ok(());
+        }
+        if arguments.health {
+            return ready::check(config.listen.address).or_failed_start();
+        }
+        logging.start().or_failed_start()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.or_failed_start()?.block_on(async {
+            if let Some(command) = &arguments.command {
+                let address = config.listen.address;
+                return operator::run(command, address, operate_token).await.or_failed_start();
+            }
+            if arguments.once {
+                let once = once::run(config).await.or_failed_start()?;
+                verdict = ExitCode::from(once.report.overall.status.exit_code());
+                return print(&once, arguments.format);
+            }
+            serve(config, arguments).await
+        })
+    });
+    if ended == ExitCode::SUCCESS { verdict } else { ended }
+}
+
+async fn serve(config: Config, arguments: Arguments) -> Result<(), Exit> {
+    let application = Application::build(config).or_failed_start()?;
+    let stop = shutdown::requested().or_failed_start()?;
+    announce(&application);
+    let (ask, reloads) = mpsc::channel(1);
+    let mut hangups = signal(SignalKind::hangup()).or_failed_start()?;
+    let listening = tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            // One that waits already will read what there is now.
+            let _ = ask.try_send(());
+        }
+    });
+    let reload = move || {
+        let mut settings = arguments.settings()?;
+        let config = Config::read(&mut settings);
+        Logging::from_settings(&mut settings, "info");
+        settings.finish()?;
+        Ok(config.watch)
+    };
+    let ran = application.run(Box::new(reload), reloads, async { _ = stop.await }).await;
+    listening.abort();
+    ran.or_failed_start()
+}
+
+/// The one line on standard output, for people and for programs that asked for port 0.
+#[expect(clippy::print_stdout, reason = "the bound address is the command's result")]
+fn announce(application: &Application) {
+    println!("listening on http://{}", application.address());
+}
+
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is what --once is for")]
+fn print(once: &once::Once, format: Format) -> Result<(), Exit> {
+    match format {
+        Format::Text => print!("{}", once.report.text()),
+        Format::Json => {
+            let json = serde_json::to_string_pretty(&once.report).or_failed_start()?;
+            println!("{json}");
+        }
+    }
+    for remark in &once.remarks {
+        eprintln!("note: {remark}");
+    }
+    Ok(())
+}

@@ -38,6 +38,12 @@ pub trait Probe: fmt::Debug + Send + Sync {
     /// error says more.
     async fn check(&self, deadline: Duration) -> Finding;
 
+    /// After this time the check is given up; longer than its deadline where a child has to be
+    /// started first.
+    fn patience(&self, deadline: Duration) -> Duration {
+        deadline
+    }
+
     /// Ends what is kept between checks, such as a child process.
     async fn close(&self) {}
 

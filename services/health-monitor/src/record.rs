@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use mcpmon_coordination::incident::Failure;
-use mcpmon_coordination::{Key, Store, store, typed};
+use mcpmon_coordination::typed::{self, Change};
+use mcpmon_coordination::{Key, Store, store};
 use serde::{Deserialize, Serialize};
 
+use crate::drift;
 use crate::finding::{Inventory, Outcome};
 
 /// A component's state, as people see it.
@@ -55,6 +57,9 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
     pub consecutive_failures: u32,
+    /// Checks in a row in which our own side was at fault.
+    #[serde(default)]
+    pub consecutive_unknown: u32,
     /// The first failure of the present trouble; it names the incident.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_failed_at: Option<u64>,
@@ -141,10 +146,63 @@ pub async fn read(store: &dyn Store, component: &str) -> Result<Option<Record>, 
     Ok(typed::read(store, &key(component)).await?.map(|(_, record)| record))
 }
 
+/// Forgets the tools that vanished from the component's listing, and says which.
+///
+/// # Errors
+/// When the store cannot be asked, or what it holds is no record.
+pub async fn accept_tools(store: &dyn Store, component: &str) -> Result<Vec<String>, store::Error> {
+    typed::change(store, &key(component), |stored: Option<typed::Placed<Record>>| {
+        let Some((last, mut record)) = stored else { return Change::Keep(Vec::new()) };
+        let forgotten = record.tools.as_mut().map(drift::accept).unwrap_or_default();
+        if forgotten.is_empty() {
+            return Change::Keep(forgotten);
+        }
+        let position = last.saturating_add(1);
+        Change::Write { position, value: record, ttl: None, result: forgotten }
+    })
+    .await
+}
+
 /// Every record, by component.
 ///
 /// # Errors
 /// When the store cannot be asked.
 pub async fn all(store: &dyn Store) -> Result<BTreeMap<String, Record>, store::Error> {
     typed::list(store, &Key::new(&["component"])).await
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A record after one check.
+    pub(crate) fn record(slot: u64, outcome: Outcome) -> Record {
+        let failed = matches!(outcome, Outcome::Fail(_));
+        Record {
+            kind: "http".into(),
+            server: None,
+            slot,
+            checked_at: slot,
+            state: if failed { State::Degraded } else { State::Healthy },
+            since: slot,
+            outcome,
+            up: Some(true),
+            in_trouble: false,
+            latency_ms: None,
+            error: None,
+            warning: None,
+            consecutive_failures: u32::from(failed),
+            consecutive_unknown: 0,
+            first_failed_at: failed.then_some(slot),
+            not_before: None,
+            tools: None,
+        }
+    }
+
+    #[test]
+    fn states_are_stored_under_the_names_that_people_see() {
+        for state in State::ALL {
+            assert_eq!(serde_json::to_string(&state).unwrap(), format!("\"{state}\""));
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What all HTTP endpoints share: who may ask ([`auth`], [`host`]), where we listen ([`listen`]),
 //! how a body is read ([`body`]), how a fault is told ([`problem`]), whether we are ready
-//! ([`readiness`]).
+//! ([`readiness`]), what a path takes ([`routes`]).
 
 pub mod auth;
 pub mod body;
@@ -8,6 +8,7 @@ pub mod host;
 pub mod listen;
 pub mod problem;
 pub mod readiness;
+pub mod routes;
 
 pub use auth::{Scope, Tokens};
 pub use host::AllowedHosts;

@@ -211,6 +211,8 @@ catalogue! {
     COMPONENT_CONSECUTIVE_FAILURES = "mcp_component_consecutive_failures", Gauge, ["component"], Monitor, PerComponent(1);
     /// When the component was last checked, in Unix seconds.
     COMPONENT_LAST_CHECK = "mcp_component_last_check_timestamp_seconds", Gauge, ["component"], Monitor, PerComponent(1);
+    /// Scheduled checks that were not made, because the monitor was stopped or too busy.
+    COMPONENT_CHECKS_MISSED = "mcp_component_checks_missed_total", Counter, ["component"], Monitor, PerComponent(1);
     /// Overall health: 0 green, 1 yellow, 2 red, 3 unknown.
     HEALTH_STATUS = "mcp_health_status", Gauge, [], Monitor, Fixed(1);
     /// Health messages, by channel and by what became of them.

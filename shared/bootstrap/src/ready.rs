@@ -1,5 +1,5 @@
-//! `mcp-exporter --health`: asks the running exporter whether it is ready. It is the health check
-//! of containers, whose image holds this one program and no shell.
+//! `--health`: asks the running service whether it is ready. It is the health check of containers,
+//! whose image holds one program and no shell.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -7,16 +7,18 @@ use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The reply is a few hundred bytes; whoever sends more is not the exporter.
+/// The reply is a few hundred bytes; whoever sends more is none of us.
 const LONGEST_REPLY: u64 = 16 * 1024;
 
-/// Why the exporter is not known to be ready.
+/// Why the service is not known to be ready.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unhealthy {
+pub enum Unhealthy {
     /// Nobody answered.
     #[error("no answer from http://{address}/health/ready")]
     Silent {
+        /// Where it was asked.
         address: SocketAddr,
+        /// What the connection says.
         #[source]
         source: io::Error,
     },
@@ -25,11 +27,11 @@ pub(crate) enum Unhealthy {
     Pending(String),
 }
 
-/// Asks the exporter that listens on `address`, over loopback where it listens everywhere.
+/// Asks the service that listens on `address`, over loopback where it listens everywhere.
 ///
 /// # Errors
 /// When it does not say within 2 s that it is ready.
-pub(crate) fn check(address: SocketAddr) -> Result<(), Unhealthy> {
+pub fn check(address: SocketAddr) -> Result<(), Unhealthy> {
     let address = reachable(address);
     let reply = ask(address).map_err(|source| Unhealthy::Silent { address, source })?;
     let status = reply.split(' ').nth(1);
@@ -51,7 +53,8 @@ fn ask(address: SocketAddr) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&reply).into_owned())
 }
 
-fn reachable(bound: SocketAddr) -> SocketAddr {
+/// Where this machine reaches what is bound there.
+pub fn reachable(bound: SocketAddr) -> SocketAddr {
     let ip = match bound.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -1,0 +1,332 @@
+//! The composition root: the only place that builds the monitor's parts and joins them.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::{App, HttpServer, web};
+use mcpmon_bootstrap::http::listen::BindError;
+use mcpmon_bootstrap::http::{AllowedHosts, Readiness, host};
+use mcpmon_bootstrap::{ConfigErrors, shutdown};
+use mcpmon_coordination::settings::OpenError;
+use mcpmon_coordination::{Holder, Shadow, Store};
+use mcpmon_metrics::{Metrics, Options, catalogue};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::check::Checker;
+use crate::component::Component;
+use crate::config::{Config, Watch};
+use crate::engine::{Done, Engine};
+use crate::heartbeat::{self, HeartbeatConfig};
+use crate::http::{self, State};
+use crate::lag::Lag;
+use crate::metrics::{self, Counts};
+use crate::notice::Notifier;
+use crate::objectives::Objectives;
+use crate::report::Report;
+use crate::snapshot::Snapshot;
+use crate::view::{self, View};
+use crate::opinion;
+
+/// The folder of the journal in the state directory.
+pub const JOURNAL: &str = "health-monitor";
+
+const WORKERS: usize = 1;
+
+/// A built monitor that listens and neither answers nor checks yet.
+#[derive(Debug)]
+pub struct Application {
+    listener: TcpListener,
+    address: SocketAddr,
+    hosts: Arc<AllowedHosts>,
+    shutdown_grace: Duration,
+    readiness: Readiness,
+    state: Arc<State>,
+    parts: Parts,
+}
+
+/// What runs beside the endpoints.
+#[derive(Debug)]
+struct Parts {
+    store: Arc<Shadow>,
+    checker: Checker,
+    lag: Lag,
+    notifier: Notifier,
+    heartbeat: HeartbeatConfig,
+    counts: Counts,
+    watch: Watch,
+    reload_ok: Arc<AtomicBool>,
+    components: watch::Sender<Arc<Vec<Component>>>,
+    objectives: watch::Sender<Objectives>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    reports: watch::Sender<Arc<Report>>,
+    done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
+}
+
+/// Why a monitor cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("the bound address cannot be read")]
+    Address(#[source] io::Error),
+    #[error(transparent)]
+    Coordination(#[from] OpenError),
+}
+
+/// Reads the configuration again.
+pub type Reload = Box<dyn Fn() -> Result<Watch, ConfigErrors> + Send>;
+
+impl Application {
+    /// Builds every part, opens the journal and begins to listen.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on, or the journal cannot be used.
+    pub fn build(config: Config) -> Result<Self, BuildError> {
+        let Config { listen, coordination, slack, heartbeat, shutdown_grace, watch } = config;
+        let store = Arc::new(coordination.open(JOURNAL)?);
+        let listener = listen.bind()?;
+        listener.set_nonblocking(true).map_err(BuildError::Address)?;
+        let address = listener.local_addr().map_err(BuildError::Address)?;
+
+        let metrics = Metrics::new(Options::new("mcp-health-monitor", env!("CARGO_PKG_VERSION")));
+        let reload_ok = Arc::new(AtomicBool::new(true));
+        let loaded = reload_ok.clone();
+        metrics.gauge(catalogue::CONFIG_LAST_RELOAD, move |emit| {
+            emit(&[], f64::from(u8::from(loaded.load(Ordering::Relaxed))));
+        });
+        let lag = Lag::default();
+        let shared: Arc<dyn Store> = store.clone();
+        let checker = Checker::new(shared.clone(), lag.clone(), watch.at_once);
+        let notifier = Notifier::new(shared.clone(), Holder::new(), slack, &metrics);
+        let counts = Counts::new(metrics.clone());
+        counts.begin(&watch.components);
+
+        let components = watch::Sender::new(Arc::new(watch.components.clone()));
+        let snapshot = View::new(shared, Arc::new(watch.components.clone())).snapshot(true);
+        let report = Report::pending(&snapshot);
+        let snapshots = watch::Sender::new(Arc::new(snapshot));
+        let reports = watch::Sender::new(Arc::new(report));
+        let backend = store.backend().as_str();
+        metrics::expose(&metrics, backend, &snapshots.subscribe(), &reports.subscribe());
+        let done = mpsc::unbounded_channel();
+        let state = State {
+            tokens: listen.tokens,
+            metrics,
+            reports: reports.subscribe(),
+            components: components.subscribe(),
+            checker: checker.clone(),
+            done: done.0.clone(),
+            started: Instant::now(),
+        };
+        let objectives = watch::Sender::new(watch.objectives.clone());
+        Ok(Self {
+            listener,
+            address,
+            hosts: Arc::new(listen.hosts),
+            shutdown_grace,
+            readiness: Readiness::default(),
+            state: Arc::new(state),
+            parts: Parts {
+                store,
+                checker,
+                lag,
+                notifier,
+                heartbeat,
+                counts,
+                watch,
+                reload_ok,
+                components,
+                objectives,
+                snapshots,
+                reports,
+                done,
+            },
+        })
+    }
+
+    /// Where it listens; the port is the real one also when 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The verdict and the components, now and from now on.
+    pub fn reports(&self) -> watch::Receiver<Arc<Report>> {
+        self.state.reports.clone()
+    }
+
+    /// Checks and answers until `stop` resolves. Each item of `reloads` reads the configuration
+    /// again.
+    ///
+    /// # Errors
+    /// When the server cannot be started or breaks down.
+    pub async fn run(
+        self,
+        reload: Reload,
+        reloads: mpsc::Receiver<()>,
+        stop: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let Self { listener, address, hosts, shutdown_grace, readiness, state, parts } = self;
+        let answering = readiness.guard("server");
+        let server = serve(listener, hosts, shutdown_grace, readiness, state)?;
+        let handle = server.handle();
+        let mut server = tokio::spawn(server);
+        answering.ready();
+        tracing::info!(%address, "answering");
+        let stopping = CancellationToken::new();
+        let mut background = parts.start(reload, reloads, &stopping);
+        tokio::select! {
+            ended = &mut server => return ended.unwrap_or_else(|error| Err(error.into())),
+            () = stop => {}
+        }
+        answering.pending();
+        tracing::info!("stopping");
+        stopping.cancel();
+        let checks = async { while background.join_next().await.is_some() {} };
+        shutdown::drain("checks", shutdown_grace, checks).await;
+        let grace = shutdown_grace + Duration::from_secs(1);
+        shutdown::drain("requests", grace, handle.stop(true)).await;
+        Ok(())
+    }
+}
+
+impl Parts {
+    /// Starts everything that runs beside the endpoints. It ends after `stop`.
+    fn start(
+        self,
+        reload: Reload,
+        reloads: mpsc::Receiver<()>,
+        stop: &CancellationToken,
+    ) -> JoinSet<()> {
+        let mut background = JoinSet::new();
+        let snapshots = self.snapshots.subscribe();
+        let until_stop = |work: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
+            let stop = stop.clone();
+            async move { _ = stop.run_until_cancelled(work).await }
+        };
+        background.spawn(until_stop(Box::pin(self.lag.watch())));
+        background.spawn(until_stop(Box::pin(opinion::follow(
+            snapshots.clone(),
+            self.objectives.subscribe(),
+            self.reports,
+        ))));
+        background.spawn(until_stop(Box::pin(heartbeat::run(self.heartbeat, snapshots.clone()))));
+        background.spawn(self.notifier.run(snapshots, stop.clone()));
+        let shared: Arc<dyn Store> = self.store.clone();
+        let view = View::new(shared, self.components.borrow().clone());
+        let (done, finished) = self.done;
+        background.spawn(until_stop(Box::pin(view::follow(
+            view,
+            finished,
+            self.components.subscribe(),
+            self.store.up(),
+            self.counts.clone(),
+            self.snapshots,
+        ))));
+        let checks = Checks {
+            checker: self.checker,
+            holder: Holder::new(),
+            done,
+            counts: self.counts,
+            components: self.components,
+            objectives: self.objectives,
+            reload_ok: self.reload_ok,
+        };
+        background.spawn(checks.run(self.watch, reload, reloads, stop.clone()));
+        background
+    }
+}
+
+/// The checks, and their replacement by a reload.
+struct Checks {
+    checker: Checker,
+    holder: Holder,
+    done: mpsc::UnboundedSender<Done>,
+    counts: Counts,
+    components: watch::Sender<Arc<Vec<Component>>>,
+    objectives: watch::Sender<Objectives>,
+    reload_ok: Arc<AtomicBool>,
+}
+
+impl Checks {
+    async fn run(
+        self,
+        mut watch: Watch,
+        reload: Reload,
+        mut reloads: mpsc::Receiver<()>,
+        stop: CancellationToken,
+    ) {
+        loop {
+            let engine = Engine {
+                checker: self.checker.clone(),
+                holder: self.holder.clone(),
+                recheck: watch.recheck,
+                done: self.done.clone(),
+            };
+            let this_round = stop.child_token();
+            let checks =
+                tokio::spawn(Arc::new(engine).run(watch.components.clone(), this_round.clone()));
+            let next = loop {
+                let asked = tokio::select! {
+                    () = stop.cancelled() => None,
+                    asked = reloads.recv() => asked,
+                };
+                if asked.is_none() {
+                    // Also when nobody can ask any more: then it goes on until the end.
+                    stop.cancelled().await;
+                    break None;
+                }
+                match reload() {
+                    Ok(next) => break Some(next),
+                    Err(errors) => {
+                        self.reload_ok.store(false, Ordering::Relaxed);
+                        tracing::error!(%errors, "the configuration stays as it was");
+                    }
+                }
+            };
+            // What is being checked now is checked to its end.
+            this_round.cancel();
+            if let Err(error) = checks.await {
+                tracing::error!(%error, "the checks broke down");
+            }
+            let Some(next) = next else { return };
+            watch = next;
+            self.counts.begin(&watch.components);
+            self.components.send_replace(Arc::new(watch.components.clone()));
+            self.objectives.send_replace(watch.objectives.clone());
+            self.reload_ok.store(true, Ordering::Relaxed);
+            tracing::info!(components = watch.components.len(), "the configuration was read again");
+        }
+    }
+}
+
+fn serve(
+    listener: TcpListener,
+    hosts: Arc<AllowedHosts>,
+    grace: Duration,
+    readiness: Readiness,
+    state: Arc<State>,
+) -> io::Result<Server> {
+    let state = web::Data::from(state);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(state.clone())
+            .wrap(host::enforce(hosts.clone()))
+            .configure(|app| readiness.routes(app))
+            .configure(http::routes)
+    });
+    let server = server
+        .workers(WORKERS)
+        .client_request_timeout(Duration::from_secs(10))
+        // Whole seconds are all that it knows.
+        .shutdown_timeout(grace.as_secs_f64().ceil() as u64)
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}

@@ -1,0 +1,140 @@
+//! Checks on a schedule: one task for each component, which sleeps until its slot, takes the lease
+//! of the component, checks, and gives the lease back.
+//!
+//! Who sleeps waits for nobody, so one component that hangs delays no other. Replicas wake at the
+//! same slot; the one that gets the lease checks, the others find the slot done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcpmon_coordination::{Holder, Key, Lease};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::check::{Checked, Checker};
+use crate::clock;
+use crate::component::Component;
+use crate::record;
+use crate::schedule::{Cadence, Slot};
+
+/// A lease outlives its check by this much: what the store may take before and after.
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+/// How long to wait for the replica that is checking, before looking again.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// What a check leaves for the metrics.
+#[derive(Debug)]
+pub struct Done {
+    pub component: Component,
+    pub checked: Checked,
+    /// Slots that passed without a check before this one.
+    pub missed: u64,
+}
+
+/// Checks components until it is told to stop.
+#[derive(Debug)]
+pub struct Engine {
+    pub checker: Checker,
+    pub holder: Holder,
+    pub recheck: Duration,
+    pub done: mpsc::UnboundedSender<Done>,
+}
+
+impl Engine {
+    /// Checks all of them, each on its own schedule, until `stop`; a check that runs then is let
+    /// to its end.
+    pub async fn run(self: Arc<Self>, components: Vec<Component>, stop: CancellationToken) {
+        let mut watching = JoinSet::new();
+        for component in components {
+            let (engine, stop) = (self.clone(), stop.clone());
+            watching.spawn(async move {
+                engine.watch(&component, &stop).await;
+                component.probe.close().await;
+            });
+        }
+        while let Some(ended) = watching.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "the watch over a component broke down");
+            }
+        }
+    }
+
+    async fn watch(&self, component: &Component, stop: &CancellationToken) {
+        let cadence = Cadence::new(&component.name, component.interval, self.recheck);
+        loop {
+            let record = match record::read(&**self.checker.store(), &component.name).await {
+                Ok(record) => record,
+                Err(error) => {
+                    tracing::error!(component = component.name, %error, "its record is not used");
+                    if wait(stop, component.deadline).await {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            let slot = cadence.next(record.as_ref(), clock::now());
+            let pause = Duration::from_millis(slot.due.saturating_sub(clock::now()));
+            if wait(stop, pause).await {
+                return;
+            }
+            if !self.take(component, slot).await && wait(stop, LOOK_AGAIN).await {
+                return;
+            }
+        }
+    }
+
+    /// Checks as the check of `slot`, unless another replica is doing that or did it. Says whether
+    /// the slot is done.
+    async fn take(&self, component: &Component, slot: Slot) -> bool {
+        let store = &**self.checker.store();
+        let name = Key::new(&["probe", &component.name]);
+        let ttl = component.probe.patience(component.deadline) + LEASE_MARGIN;
+        let lease = match Lease::acquire(store, &name, &self.holder, ttl).await {
+            Ok(Some(lease)) => Some(lease),
+            Ok(None) => return false,
+            // Without the store nobody can say who checks: each for itself.
+            Err(error) => {
+                tracing::debug!(component = component.name, %error, "checking without a lease");
+                None
+            }
+        };
+        // Another replica may have done it while we asked for the lease.
+        let record = record::read(store, &component.name).await.ok().flatten();
+        let done = record.as_ref().is_some_and(|record| record.slot >= slot.number);
+        if !done {
+            self.check(component, slot).await;
+        }
+        if let Some(lease) = lease
+            && let Err(error) = lease.release(store).await
+        {
+            tracing::debug!(component = component.name, %error, "the lease ends by itself");
+        }
+        true
+    }
+
+    async fn check(&self, component: &Component, slot: Slot) {
+        match self.checker.check(component, slot.number).await {
+            Ok(checked) => {
+                let done = Done { component: component.clone(), checked, missed: slot.missed };
+                // Nobody counts any more when the service stops.
+                let _ = self.done.send(done);
+            }
+            Err(error) => {
+                tracing::error!(component = component.name, %error, "a result was not kept");
+                // Without a record the slot would be due again at once.
+                sleep(LOOK_AGAIN).await;
+            }
+        }
+    }
+}
+
+/// Waits; says whether it is over before that.
+async fn wait(stop: &CancellationToken, time: Duration) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => true,
+        () = sleep(time) => false,
+    }
+}

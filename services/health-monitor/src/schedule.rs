@@ -1,0 +1,147 @@
+//! When a component is checked. Slots are absolute: computed from the shared record, so that all
+//! replicas and every restart agree, and spread by the component's name.
+
+use std::hash::{Hash as _, Hasher as _};
+use std::time::Duration;
+
+use crate::finding::Outcome;
+use crate::record::Record;
+
+/// How often a component is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cadence {
+    interval: u64,
+    recheck: u64,
+    offset: u64,
+}
+
+/// The next check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    /// The scheduled start, in Unix milliseconds: what names the check.
+    pub number: u64,
+    /// When to start, in Unix milliseconds. Later than `number` when it is overdue, and sooner
+    /// when the clock was set back.
+    pub due: u64,
+    /// Slots that passed without a check; they are counted and not made up for.
+    pub missed: u64,
+}
+
+impl Cadence {
+    /// Every `interval`, at a moment of its own; every `recheck` while a result has to be confirmed.
+    #[must_use]
+    pub fn new(component: &str, interval: Duration, recheck: Duration) -> Self {
+        let interval = milliseconds(interval).max(1);
+        let mut hasher = fnv::FnvHasher::default();
+        component.hash(&mut hasher);
+        let recheck = milliseconds(recheck).clamp(1, interval);
+        Self { interval, recheck, offset: hasher.finish() % interval }
+    }
+
+    /// The slot after the last check; at once for a component that was never checked.
+    #[must_use]
+    pub fn next(&self, record: Option<&Record>, now: u64) -> Slot {
+        let Some(record) = record else {
+            return Slot { number: now, due: now, missed: 0 };
+        };
+        let (mut first, step) = if must_be_confirmed(record) {
+            (record.slot + self.recheck, self.recheck)
+        } else {
+            (self.regular_after(record.slot), self.interval)
+        };
+        first = first.max(record.not_before.unwrap_or(0).min(record.slot + self.interval));
+        let missed = now.saturating_sub(first) / step;
+        let number = first + missed * step;
+        // A clock that was set back must not silence the check until it has caught up.
+        Slot { number, due: number.max(now).min(now + self.interval), missed }
+    }
+
+    /// After this time without a check the record is old.
+    #[must_use]
+    pub fn stale_after(&self) -> Duration {
+        Duration::from_millis(2 * self.interval)
+    }
+
+    fn regular_after(&self, slot: u64) -> u64 {
+        let since = slot.saturating_sub(self.offset);
+        let next = since / self.interval * self.interval + self.interval + self.offset;
+        if slot < self.offset { self.offset } else { next }
+    }
+}
+
+/// Whether the last result is not the last word: a failure, a trouble that is not over, nothing
+/// known.
+fn must_be_confirmed(record: &Record) -> bool {
+    record.in_trouble || record.first_failed_at.is_some() || record.outcome != Outcome::Ok
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use mcpmon_coordination::incident::Failure;
+
+    use super::*;
+    use crate::record::tests::record;
+
+    const MINUTE: u64 = 60_000;
+
+    fn cadence() -> Cadence {
+        Cadence::new("api", Duration::from_secs(300), Duration::from_secs(30))
+    }
+
+    #[test]
+    fn the_first_check_is_at_once() {
+        assert_eq!(cadence().next(None, 7), Slot { number: 7, due: 7, missed: 0 });
+    }
+
+    #[test]
+    fn regular_slots_lie_on_a_grid_of_the_component_s_own() {
+        let cadence = cadence();
+        let first = cadence.next(Some(&record(100 * MINUTE, Outcome::Ok)), 100 * MINUTE);
+        let second = cadence.next(Some(&record(first.number, Outcome::Ok)), first.number);
+        assert_eq!(second.number - first.number, 5 * MINUTE);
+        assert_eq!((second.due, second.missed), (second.number, 0));
+        assert!(first.number > 100 * MINUTE && first.number <= 105 * MINUTE);
+        // Whatever the last check was, a manual one for instance, the grid stays.
+        let again = cadence.next(Some(&record(first.number + 1234, Outcome::Ok)), first.number);
+        assert_eq!(again.number, second.number);
+        let other = Cadence::new("other", Duration::from_secs(300), Duration::from_secs(30));
+        assert_ne!(other.offset, cadence.offset);
+    }
+
+    #[test]
+    fn a_failure_is_confirmed_every_30_seconds() {
+        let failed = record(100 * MINUTE, Outcome::Fail(Failure::Timeout));
+        assert_eq!(cadence().next(Some(&failed), 100 * MINUTE).number, 100 * MINUTE + 30_000);
+        let often = Cadence::new("api", Duration::from_secs(10), Duration::from_secs(30));
+        assert_eq!(often.next(Some(&failed), 100 * MINUTE).number, 100 * MINUTE + 10_000);
+    }
+
+    #[test]
+    fn missed_slots_are_counted_and_not_made_up_for() {
+        let failed = record(100 * MINUTE, Outcome::Fail(Failure::Timeout));
+        let slot = cadence().next(Some(&failed), 120 * MINUTE + 1_000);
+        assert_eq!(slot.number, 120 * MINUTE);
+        assert_eq!((slot.due, slot.missed), (120 * MINUTE + 1_000, 39));
+    }
+
+    #[test]
+    fn a_server_that_asks_for_time_gets_it_within_the_interval() {
+        let mut limited = record(100 * MINUTE, Outcome::Fail(Failure::RateLimited));
+        limited.not_before = Some(102 * MINUTE);
+        assert_eq!(cadence().next(Some(&limited), 100 * MINUTE).number, 102 * MINUTE);
+        limited.not_before = Some(1_000 * MINUTE);
+        assert_eq!(cadence().next(Some(&limited), 100 * MINUTE).number, 105 * MINUTE);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_silence_the_check() {
+        let ok = record(1_000 * MINUTE, Outcome::Ok);
+        let slot = cadence().next(Some(&ok), 100 * MINUTE);
+        assert!(slot.number > 1_000 * MINUTE);
+        assert_eq!(slot.due, 105 * MINUTE);
+    }
+}
