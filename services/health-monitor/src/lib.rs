@@ -2,7 +2,10 @@
 
 pub mod component;
 pub mod finding;
+pub mod objectives;
 pub mod probe;
 pub mod record;
+pub mod report;
 pub mod snapshot;
 pub mod traffic;
+pub mod verdict;
