@@ -218,7 +218,8 @@ impl Judge {
 
     fn figures(&mut self, whose: &str, figures: &Figures, limits: Limits) {
         // Not a number is not enough either.
-        if !(figures.calls >= ENOUGH_CALLS) {
+        let enough = figures.calls >= ENOUGH_CALLS;
+        if !enough {
             return;
         }
         if let Some(ratio) = figures.error_ratio.filter(|ratio| !ratio.is_nan()) {

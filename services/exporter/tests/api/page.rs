@@ -107,7 +107,7 @@ async fn every_state_that_is_not_unknown_has_a_colour() {
 /// What stands between two texts.
 fn between<'t>(text: &'t str, start: &str, end: &str) -> &'t str {
     let inside = text.split_once(start).and_then(|(_, rest)| rest.split_once(end));
-    inside.unwrap_or_else(|| panic!("nothing between {start} and {end}")).0
+    inside.expect("the text has both").0
 }
 
 fn is_path(text: &str) -> bool {
