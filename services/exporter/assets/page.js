@@ -5,6 +5,13 @@ const EVERY_MS = 2000;
 const FAILURES_SHOWN = 20;
 const byId = (id) => document.getElementById(id);
 const NONE = { text: "–", kind: "none" };
+// The health monitor's states: colour and icon are those of its report.
+const ICONS = { green: "✅", yellow: "⚠️", red: "❌", unknown: "❔" };
+const COLOURS = {
+  healthy: "green",
+  degraded: "yellow", auth_required: "yellow", rate_limited: "yellow",
+  unhealthy: "red", http_up_mcp_broken: "red", protocol_mismatch: "red", tools_missing: "red",
+};
 
 const number = (value) => ({ text: value.toLocaleString("en"), kind: "number" });
 const text = (value) => (value ? { text: value } : NONE);
@@ -29,12 +36,18 @@ function fill(id, rows, empty) {
   body.replaceChildren(
     ...(rows.length ? rows : [[{ ...NONE, text: empty, span: columns }]]).map((cells) => {
       const row = document.createElement("tr");
-      for (const [place, { text, kind, span }] of cells.entries()) {
+      for (const [place, { text, kind, span, icon }] of cells.entries()) {
         const cell = document.createElement(place === 0 && !span ? "th" : "td");
         if (place === 0 && !span) cell.scope = "row";
         if (span) cell.colSpan = span;
         if (kind) cell.className = kind;
-        cell.textContent = text;
+        if (icon) {
+          // The word says it; a screen reader need not say it twice.
+          const mark = Object.assign(document.createElement("span"), { textContent: `${icon} ` });
+          mark.setAttribute("aria-hidden", "true");
+          cell.append(mark);
+        }
+        cell.append(text);
         row.append(cell);
       }
       return row;
@@ -56,6 +69,44 @@ function showVerdict({ status, source, reasons }) {
   list.dataset.shown = JSON.stringify(reasons);
   list.replaceChildren(
     ...reasons.map((reason) => Object.assign(document.createElement("li"), { textContent: reason })),
+  );
+}
+
+function stateOf({ state, maintenance, repairing, acknowledged }) {
+  const colour = COLOURS[state] ?? "unknown";
+  const notes = [
+    maintenance && "in maintenance", repairing && "being repaired", acknowledged && "acknowledged",
+  ].filter(Boolean);
+  const words = (state ?? "unknown").replaceAll("_", " ");
+  const text = notes.length ? `${words} (${notes.join(", ")})` : words;
+  return { text, icon: ICONS[colour], kind: colour };
+}
+
+function toolsOf({ tools }) {
+  if (!tools) return { ...NONE, kind: "none number" };
+  const missing = tools.unavailable.length;
+  const text = `${tools.available} of ${tools.available + missing}`;
+  return { text, kind: missing ? "bad number" : "number" };
+}
+
+function troubleOf({ error, warning, maintenance, tools }) {
+  const missing = tools?.unavailable.length ? `unavailable: ${tools.unavailable.join(", ")}` : null;
+  const why = maintenance && `maintenance until ${since(maintenance.until).text}: ${maintenance.reason}`;
+  const told = [error, warning, missing, why].filter(Boolean).join(" · ");
+  return told ? { text: told, kind: "long" } : NONE;
+}
+
+function showComponents(components) {
+  // Only the health monitor knows components.
+  byId("components-section").hidden = components.length === 0;
+  fill(
+    "components",
+    components.map((c) => [
+      text(c.name), text(c.kind), stateOf(c),
+      seconds(c.latency_ms === undefined ? null : c.latency_ms / 1000),
+      toolsOf(c), since(c.since), troubleOf(c),
+    ]),
+    "No components.",
   );
 }
 
@@ -118,6 +169,7 @@ async function update() {
       ["/api/v1/summary", "/api/v1/failures?limit=20", "/api/v1/status"].map(read),
     );
     showVerdict(status.verdict);
+    showComponents(status.verdict.components);
     showSummary(summary);
     showFailures(failures);
     showAlerts(status.alerts);
