@@ -78,6 +78,7 @@ def test_the_prototype_s_panels_are_there():
 def test_uids_are_stable_and_unique():
     assert {d.name: d.json["uid"] for d in DASHBOARDS} == {
         "devskyy_dashboard": "devskyy-mcp-overview",
+        "devskyy_health": "devskyy-mcp-health",
         "devskyy_llm": "devskyy-mcp-llm",
         "devskyy_security": "devskyy-mcp-security",
         "devskyy_stack": "devskyy-mcp-stack",

@@ -16,6 +16,7 @@ ALERTMANAGER = ROOT / "alertmanager"
 # test proves that they exist.
 FOREIGN = {
     "up",
+    "ALERTS",
     "prometheus_config_last_reload_successful",
     "prometheus_rule_evaluation_failures_total",
     "prometheus_notifications_errors_total",

@@ -50,6 +50,9 @@ def test_metrics_and_labels_are_catalogued(rule):
     known = catalogue()
     recorded = {record.name for record in RECORDS}
     for selector in rule.selectors:
+        if selector.name == "ALERTS":
+            names = {alert.name for alert in ALERTS}
+            assert matchers(selector).get("alertname", rule.name) in names, "it waits for an alert that there is not"
         assert selector.name in known or selector.name in recorded | FOREIGN, f"no such metric: {selector.name}"
         if selector.name in known:
             strange = set(matchers(selector)) - known[selector.name] - TARGET_LABELS
@@ -170,9 +173,33 @@ def test_the_prototype_s_alerts_are_as_users_know_them():
             "5m",
             "warning",
         ),
-        ("ToolUnavailable", "mcp_tool_availability == 0", "1m", "critical"),
+        # The prototype has one monitor; the minimum makes one alert of its replicas.
+        ("ToolUnavailable", "min by (job, server, tool_name) (mcp_tool_availability) == 0", "1m", "critical"),
         ("ServerDown", 'up{job="devskyy_mcp"} == 0', "1m", "critical"),
     ]
+
+
+# What the monitor cannot be trusted to tell: that it is silent, late, or not heard.
+NOT_THE_MONITORS_TO_TELL = {"MonitorSilent", "ChecksOverdue", "HealthMessagesFailing"}
+
+
+@pytest.mark.parametrize("rule", argvalues=ALERTS, ids=lambda rule: rule.name)
+def test_the_monitor_tells_what_it_knows_and_alertmanager_the_rest(rule):
+    of_the_monitor = any(name.startswith(("mcp_component_", "mcp_health_", "mcp_remediation_")) for name in rule.metrics)
+    expected = "monitor" if of_the_monitor and rule.name not in NOT_THE_MONITORS_TO_TELL else None
+    assert rule.raw["labels"].get("notify") == expected
+
+
+def test_nothing_critical_rests_on_the_overall_status():
+    """A critical alert makes it red, and would keep itself firing."""
+    assert not any("mcp_health_status" in rule.metrics for rule in ALERTS if rule.severity == "critical")
+
+
+def test_a_dead_server_is_known_before_its_tools():
+    """It holds their alerts back, so it must fire first wherever in an interval each is evaluated."""
+    rules = {rule.name: rule for rule in ALERTS}
+    server, tool = rules["McpServerDown"], rules["ToolUnavailable"]
+    assert seconds(server.raw["for"]) + seconds(server.group["interval"]) <= seconds(tool.raw["for"])
 
 
 def test_slow_calls_are_counted_at_the_objective():

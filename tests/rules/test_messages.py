@@ -76,3 +76,31 @@ def test_a_dead_exporter_holds_back_what_rests_on_it_and_nothing_else(slack):
         outside.wait_for("/slack", lambda body, name=name: f"] {name}" in body["attachments"][0]["title"])
     titles = {body["attachments"][0]["title"].split()[1] for path, body in outside.received if path == "/slack"}
     assert titles == set(others) | {"ServerDown"}
+
+
+def test_a_dead_server_holds_back_its_own_tools_and_nothing_else(slack):
+    outside, post = slack
+    post(alert("McpServerDown", server="boutique", notify="monitor"))
+    outside.wait_for("/v1/alerts", lambda body: body["groupLabels"]["alertname"] == "McpServerDown")
+    # Of another server, of a server without a name, of an attack, and without any of these labels.
+    others = {
+        "ToolErrorRatioHigh": LABELS | {"server": "atelier"},
+        "QueueGrows": {"job": "devskyy_mcp", "tool_name": "search"},
+        "SecurityEvents": {"job": "devskyy_mcp", "server": "boutique"},
+        "HighLatency": {},
+    }
+    post(alert("ToolUnavailable", **LABELS), alert("HighErrorRate", **LABELS), alert("ServerErrorRatioHigh", job="devskyy_mcp", server="boutique"))
+    post(*(alert(name, **labels) for name, labels in others.items()))
+    for name in others:
+        outside.wait_for("/slack", lambda body, name=name: f"] {name}" in body["attachments"][0]["title"])
+    titles = {body["attachments"][0]["title"].split()[1] for path, body in outside.received if path == "/slack"}
+    assert titles == set(others)
+
+
+def test_a_server_without_a_name_holds_back_nothing(slack):
+    """A label that both sides lack counts as equal."""
+    outside, post = slack
+    post(alert("McpServerDown", notify="monitor"))
+    outside.wait_for("/v1/alerts", lambda body: body["groupLabels"]["alertname"] == "McpServerDown")
+    post(alert("ToolUnavailable", job="mcp_health_monitor", tool_name="search"))
+    outside.wait_for("/slack", lambda body: "ToolUnavailable" in body["attachments"][0]["title"])

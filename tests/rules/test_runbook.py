@@ -13,7 +13,7 @@ QUERIES = re.findall(r"^\$ ask '(.*)'", PAGE, re.MULTILINE)
 
 
 def test_sections_are_those_of_the_alerts_in_their_order():
-    files = ("devskyy_mcp.yml", "calls.yml", "slo.yml", "security.yml", "cost.yml", "pipeline.yml")
+    files = ("devskyy_mcp.yml", "calls.yml", "slo.yml", "security.yml", "cost.yml", "health.yml", "pipeline.yml")
     assert list(SECTIONS) == [alert.name for file in files for alert in ALERTS if alert.file == file]
     assert len(SECTIONS) == len(ALERTS)
 
@@ -28,7 +28,7 @@ def test_a_section_says_symptom_causes_and_what_to_type(alert):
 
 @pytest.mark.parametrize("query", sorted(set(QUERIES)))
 def test_queries_name_what_exists(query):
-    samples = catalogue() | {"ALERTS": {"alertname", "alertstate"}}
+    samples = catalogue() | {"ALERTS": {"alertname", "alertstate", "notify"}}
     known = set(samples) | FOREIGN | {record.name for record in RECORDS}
     for node, _ in descend(promql.parse(query), None):
         if isinstance(node, promql.VectorSelector):
