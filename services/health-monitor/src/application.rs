@@ -29,10 +29,10 @@ use crate::lag::Lag;
 use crate::metrics::{self, Counts};
 use crate::notice::Notifier;
 use crate::objectives::Objectives;
+use crate::opinion::{self, Opinion};
 use crate::report::Report;
 use crate::snapshot::Snapshot;
 use crate::view::{self, View};
-use crate::opinion;
 
 /// The folder of the journal in the state directory.
 pub const JOURNAL: &str = "health-monitor";
@@ -110,7 +110,7 @@ impl Application {
 
         let components = watch::Sender::new(Arc::new(watch.components.clone()));
         let snapshot = View::new(shared, Arc::new(watch.components.clone())).snapshot(true);
-        let report = Report::pending(&snapshot);
+        let report = Opinion::none().report(&snapshot, &watch.objectives);
         let snapshots = watch::Sender::new(Arc::new(snapshot));
         let reports = watch::Sender::new(Arc::new(report));
         let backend = store.backend().as_str();

@@ -162,20 +162,18 @@ impl Checker {
         if marks.maintenance_of(&component.name, clock::now()).is_some() {
             return Ok(());
         }
-        let incident = Incident {
-            server: component.server.clone(),
-            evidence: Evidence { latency_ms: next.latency_ms, error: next.error.clone() },
-            group: component.group.clone(),
-            depends_on: component.depends_on.clone(),
-            ..Incident::new(
-                &component.name,
-                component.kind,
-                failure,
-                Origin::Monitor,
-                first_failed_at,
-                next.slot,
-            )
-        };
+        let mut incident = Incident::new(
+            &component.name,
+            component.kind,
+            failure,
+            Origin::Monitor,
+            first_failed_at,
+            next.slot,
+        );
+        incident.server.clone_from(&component.server);
+        incident.evidence = Evidence { latency_ms: next.latency_ms, error: next.error.clone() };
+        incident.group.clone_from(&component.group);
+        incident.depends_on.clone_from(&component.depends_on);
         incident::open(store, &incident).await.map(drop)
     }
 

@@ -86,7 +86,11 @@ fn announce(application: &Application) {
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is what --once is for")]
 fn print(once: &once::Once, format: Format) -> Result<(), Exit> {
     match format {
-        Format::Text => print!("{}", once.report.text()),
+        Format::Text => {
+            let mut text = String::new();
+            once.report.write_text(&mut text).or_failed_start()?;
+            print!("{text}");
+        }
         Format::Json => {
             let json = serde_json::to_string_pretty(&once.report).or_failed_start()?;
             println!("{json}");

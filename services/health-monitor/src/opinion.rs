@@ -27,6 +27,12 @@ pub struct Opinion {
 }
 
 impl Opinion {
+    /// Nobody was asked.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { traffic: Source::NotConfigured, alerts: Source::NotConfigured }
+    }
+
     /// Asks the sources among the components: for calls Prometheus before the exporter.
     pub async fn ask(snapshot: &Snapshot) -> Self {
         let probes = || snapshot.components.iter().map(|watched| &watched.component);

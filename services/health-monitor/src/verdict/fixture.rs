@@ -62,6 +62,7 @@ pub(crate) fn watched(name: &str, state: State) -> Watched {
         error: None,
         warning: None,
         consecutive_failures: 0,
+        consecutive_unknown: 0,
         first_failed_at: None,
         not_before: None,
         tools: None,
