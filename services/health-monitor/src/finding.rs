@@ -150,7 +150,10 @@ mod tests {
 
     #[test]
     fn errors_are_short_redacted_and_on_one_line() {
-        let error = format!("GET http://u:s3cret@host/?token=abcdef123456\nfailed\u{7} {}", "x".repeat(999));
+        let error = format!(
+            "GET http://u:s3cret@host/?token=abcdef123456\nfailed\u{7} {}",
+            "x".repeat(999)
+        );
         let finding = Finding::fail(Failure::Other, error);
         let error = finding.error.unwrap();
         assert!(!error.contains("s3cret") && !error.contains("abcdef"), "{error}");
