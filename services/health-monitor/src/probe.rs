@@ -15,6 +15,8 @@ mod prometheus;
 mod redis;
 mod status;
 mod tcp;
+#[cfg(test)]
+mod testing;
 
 use std::fmt;
 use std::time::Duration;

@@ -1,14 +1,21 @@
 //! Keys that several kinds share: where a component is asked over HTTP, and with which token.
 
+use std::fmt;
+
 use reqwest::Url;
 use secrecy::SecretString;
 
 use super::Keys;
+use super::client::shown;
 
 const EXPECTED: &str = "expected a URL such as http://localhost:9090";
 
+/// A URL whose `Debug` shows neither credentials nor the query.
+#[derive(Clone)]
+pub(super) struct Place(pub(super) Url);
+
 /// The key `url`; `None` when it is missing or wrong, which is noted.
-pub(super) fn url(keys: &mut Keys<'_>, doc: &str) -> Option<Url> {
+pub(super) fn url(keys: &mut Keys<'_>, doc: &str) -> Option<Place> {
     // The outer error shows the value, which must not happen once it holds a password; so such a
     // value passes, and is refused below.
     let parsed = keys.required("url", doc, |text: String| {
@@ -28,7 +35,7 @@ pub(super) fn url(keys: &mut Keys<'_>, doc: &str) -> Option<Url> {
             format!("holds a user or a password; {place} is the place for a secret"),
         );
     }
-    parsed
+    parsed.map(Place)
 }
 
 /// The key `token`.
@@ -53,3 +60,12 @@ pub(super) fn below(base: &Url, path: &str, query: &[(&str, &str)]) -> Url {
     }
     url
 }
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shown(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -67,3 +67,6 @@ impl Alert {
         FiringAlert { name, severity, summary: summary.unwrap_or_default() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,3 +97,6 @@ fn blocking(name: String) -> Result<Vec<IpAddr>, LookupError> {
         Err(error) => our_side(name, std::io::Error::from(error).to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 
+use super::address::Place;
 use super::client::{Client, Request, shown};
 use super::status::{Expected, wrong};
 use super::{Keys, address, own_time};
@@ -24,7 +25,7 @@ const JSON_TIME: Duration = Duration::from_secs(5);
 /// Where Prometheus, Alertmanager or the exporter is.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    base: Url,
+    base: Place,
     token: Option<SecretString>,
     client: Arc<Client>,
 }
@@ -38,7 +39,7 @@ impl Endpoint {
 
     /// Whether it answers 200 there.
     pub(super) async fn ready(&self, path: &str, deadline: Duration) -> Finding {
-        let url = address::below(&self.base, path, &[]);
+        let url = address::below(&self.base.0, path, &[]);
         let request = Request { max_body: READY_BYTES, ..self.request(&url, own_time(deadline)) };
         let reply = match self.client.get(request).await {
             Ok(reply) => reply,
@@ -58,7 +59,7 @@ impl Endpoint {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T, String> {
-        let url = address::below(&self.base, path, query);
+        let url = address::below(&self.base.0, path, query);
         let asked = format!("GET {}", shown(&url));
         let said = |finding: Finding| finding.error.unwrap_or_else(|| asked.clone());
         let reply = self.client.get(self.request(&url, JSON_TIME)).await.map_err(said)?;

@@ -75,3 +75,6 @@ impl Row {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

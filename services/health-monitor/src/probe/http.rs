@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use mcpmon_bootstrap::settings::within;
 use mcpmon_coordination::incident::Failure;
-use reqwest::Url;
 use secrecy::SecretString;
 
+use super::address::Place;
 use super::client::{Client, Reply, Request, shown};
 use super::status::{Expected, wrong};
 use super::{Keys, Probe, address, certificate, own_time};
@@ -19,7 +19,7 @@ const MAX_BODY: usize = 64 << 10;
 
 #[derive(Debug)]
 struct Http {
-    url: Url,
+    url: Place,
     token: Option<SecretString>,
     expect_status: Expected,
     expect_body: Option<String>,
@@ -70,7 +70,7 @@ impl Http {
     }
 
     fn judge(&self, reply: &Reply) -> Finding {
-        let asked = format!("GET {}", shown(&self.url));
+        let asked = format!("GET {}", shown(&self.url.0));
         if let Some(finding) = wrong(&asked, reply, &self.expect_status) {
             return finding;
         }
@@ -100,7 +100,7 @@ impl Http {
 impl Probe for Http {
     async fn check(&self, deadline: Duration) -> Finding {
         let request = Request {
-            url: &self.url,
+            url: &self.url.0,
             token: self.token.as_ref(),
             follow_redirects: self.follow_redirects,
             max_body: MAX_BODY,
@@ -119,3 +119,6 @@ fn statuses(list: Vec<u16>) -> Result<Expected, &'static str> {
     }
     Ok(Expected::OneOf(list))
 }
+
+#[cfg(test)]
+mod tests;

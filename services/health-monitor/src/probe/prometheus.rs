@@ -133,3 +133,6 @@ fn figures(calls: Vec<Sample>, durations: Vec<Sample>) -> Traffic {
 fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|value: &f64| value.is_finite())
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,3 +71,6 @@ pub(super) fn refused(asked: &str, error: &io::Error) -> Finding {
     };
     Finding::fail(failure, text)
 }
+
+#[cfg(test)]
+mod tests;

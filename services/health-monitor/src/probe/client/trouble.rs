@@ -25,7 +25,7 @@ pub(super) fn finding(asked: &str, scheme: &str, error: &reqwest::Error) -> Find
     let text = format!("{asked}: {last}");
     let Some(fault) = find::<io::Error>(error) else {
         // What came was no HTTP, or broke off; or it led in circles.
-        let failure = if error.is_body() { Failure::BadBody } else { Failure::Other };
+        let failure = if error.is_decode() { Failure::BadBody } else { Failure::Other };
         return Finding::fail(failure, text);
     };
     if is_our_fault(fault) {
@@ -40,7 +40,7 @@ pub(super) fn finding(asked: &str, scheme: &str, error: &reqwest::Error) -> Find
         {
             Failure::Tls
         }
-        _ if error.is_body() => Failure::BadBody,
+        _ if error.is_decode() => Failure::BadBody,
         _ => Failure::Other,
     };
     Finding::fail(failure, text)
