@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
@@ -14,7 +15,7 @@ pub(super) fn config(roots: Vec<CertificateDer<'static>>) -> (ClientConfig, Opti
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .expect("ring speaks the versions that rustls speaks");
-    match Verifier::new_with_extra_roots(roots, provider) {
+    let (mut config, no_trust) = match Verifier::new_with_extra_roots(roots, provider) {
         Ok(verifier) => {
             let verifier: Arc<dyn ServerCertVerifier> = Arc::new(verifier);
             let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
@@ -24,5 +25,8 @@ pub(super) fn config(roots: Vec<CertificateDer<'static>>) -> (ClientConfig, Opti
             let builder = builder.with_root_certificates(RootCertStore::empty());
             (builder.with_no_client_auth(), Some(error.to_string()))
         }
-    }
+    };
+    // A resumed session would show the certificate of its first day, and nobody would check it.
+    config.resumption = Resumption::disabled();
+    (config, no_trust)
 }

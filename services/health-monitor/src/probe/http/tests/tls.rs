@@ -1,19 +1,21 @@
 //! Certificates: good ones, ones that end, and ones that nobody should trust.
 
+use std::env;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use mcpmon_coordination::incident::Failure;
+use mcpmon_testkit::http_script::{Answer, HttpScript};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 
 use super::super::Http;
-use crate::finding::{Finding, Outcome};
+use crate::finding::{Finding, Outcome, Unknown};
 use crate::probe::Probe as _;
 use crate::probe::client::Client;
-use crate::probe::testing::{PATIENCE, serve_raw, skip_head, with_keys};
+use crate::probe::testing::{self, PATIENCE, rerun, serve_raw, skip_head, with_keys};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -43,9 +45,21 @@ fn server(authority: &CertifiedIssuer<'static, KeyPair>, until: SystemTime) -> S
         let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
         let mut tls = StreamOwned::new(connection, stream);
         skip_head(&mut tls);
-        let _ = std::io::Write::write_all(&mut tls, b"HTTP/1.1 204 No Content\r\n\r\n");
+        let reply: &[u8] = match tls.conn.handshake_kind() {
+            Some(HandshakeKind::Full) => b"HTTP/1.1 204 No Content\r\n\r\n",
+            _ => b"HTTP/1.1 500 The certificate was not shown\r\ncontent-length: 0\r\n\r\n",
+        };
+        let _ = std::io::Write::write_all(&mut tls, reply);
         let _ = std::io::Read::read(&mut tls, &mut [0]);
     })
+}
+
+fn probe(authority: &CertifiedIssuer<'static, KeyPair>, address: SocketAddr, days: &str) -> Http {
+    let url = format!("https://{address}/");
+    let keys = [("url", &*url), ("certificate_days", days)];
+    let mut probe = with_keys(&keys, Http::read).unwrap();
+    probe.client = Arc::new(Client::trusting(vec![authority.der().clone()]));
+    probe
 }
 
 async fn check(
@@ -53,11 +67,36 @@ async fn check(
     address: SocketAddr,
     days: &str,
 ) -> Finding {
-    let url = format!("https://{address}/");
-    let keys = [("url", &*url), ("certificate_days", days)];
-    let mut probe = with_keys(&keys, Http::read).unwrap();
-    probe.client = Arc::new(Client::trusting(vec![authority.der().clone()]));
-    probe.check(PATIENCE).await
+    probe(authority, address, days).check(PATIENCE).await
+}
+
+#[tokio::test]
+async fn each_check_sees_the_certificate_anew() {
+    let authority = authority();
+    let probe = probe(&authority, server(&authority, SystemTime::now() + DAY * 90), "14");
+    for _ in 0..3 {
+        let finding = probe.check(PATIENCE).await;
+        assert_eq!((finding.outcome, finding.error, finding.warning), (Outcome::Ok, None, None));
+    }
+}
+
+#[tokio::test]
+async fn a_host_without_a_trust_store_asks_over_plain_http_alone() {
+    const CASE: &str = "MCPMON_TEST_TRUST";
+    if env::var_os(CASE).is_none() {
+        let test =
+            "probe::http::tests::tls::a_host_without_a_trust_store_asks_over_plain_http_alone";
+        let nothing = ["env", "SSL_CERT_FILE=/dev/null", "SSL_CERT_DIR=/nonexistent"];
+        return rerun(test, (CASE, "1"), &nothing, "exec \"$@\"");
+    }
+    let server = HttpScript::start(|_| Answer::status(200, ""));
+    let finding = testing::check("http", &[("url", &server.url())]).await;
+    assert_eq!(finding.outcome, Outcome::Ok);
+    let finding = testing::check("http", &[("url", "https://127.0.0.1:9/")]).await;
+    assert_eq!(finding.outcome, Outcome::Unknown(Unknown::OurSide));
+    let error = finding.error.unwrap();
+    let expected = "GET https://127.0.0.1:9/: no certificate can be checked here: ";
+    assert!(error.starts_with(expected), "{error}");
 }
 
 #[tokio::test]
