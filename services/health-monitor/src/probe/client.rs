@@ -8,10 +8,11 @@ mod trouble;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use mcpmon_coordination::incident::Failure;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -70,7 +71,8 @@ pub(super) struct Reply {
 #[derive(Debug, Default)]
 struct Progress {
     resolving: AtomicBool,
-    answered: AtomicBool,
+    /// The status of the reply; 0 before it.
+    status: AtomicU16,
     body: AtomicUsize,
 }
 
@@ -140,7 +142,7 @@ impl Client {
             asking = asking.bearer_auth(token.expose_secret());
         }
         let mut response = asking.send().await?;
-        progress.answered.store(true, Ordering::Relaxed);
+        progress.status.store(response.status().as_u16(), Ordering::Relaxed);
         let certificate = response
             .extensions()
             .get::<TlsInfo>()
@@ -192,22 +194,18 @@ impl fmt::Debug for Reply {
 
 impl Progress {
     fn too_late(&self, asked: &str, deadline: Duration) -> Finding {
-        use mcpmon_coordination::incident::Failure;
         let seconds = deadline.as_secs_f64();
         if self.resolving.load(Ordering::Relaxed) {
             return dns::too_slow(asked, deadline);
         }
-        if !self.answered.load(Ordering::Relaxed) {
-            return Finding::fail(
-                Failure::Timeout,
-                format!("{asked}: no answer within {seconds} s"),
-            );
-        }
-        let came = self.body.load(Ordering::Relaxed);
-        Finding::fail(
-            Failure::Timeout,
-            format!("{asked}: the body did not end within {seconds} s; {came} bytes of it came"),
-        )
+        let error = match (self.status.load(Ordering::Relaxed), self.body.load(Ordering::Relaxed)) {
+            (0, _) => format!("{asked}: no answer within {seconds} s"),
+            (status, came) => format!(
+                "{asked}: it answered {status}, but the body did not end within {seconds} s; \
+                 {came} bytes of it came"
+            ),
+        };
+        Finding::fail(Failure::Timeout, error)
     }
 }
 

@@ -39,7 +39,7 @@ async fn silence_and_a_dripping_body_end_by_the_deadline() {
     let dripping = serve_raw(move |stream| send_and_hold(stream, &drip));
     let (silence, drops) = tokio::join!(quickly(silent), quickly(dripping));
     failed(&silence, Failure::Timeout, silent, "no answer within 2.9 s");
-    let error = "the body did not end within 2.9 s; 6 bytes of it came";
+    let error = "it answered 200, but the body did not end within 2.9 s; 6 bytes of it came";
     failed(&drops, Failure::Timeout, dripping, error);
 }
 
