@@ -3,7 +3,20 @@
 //! A probe reads its own keys of the component's table, asks once when it is told to, and says
 //! what it found. When, how often and what follows from it is not its business.
 
+mod address;
+mod alertmanager;
+mod certificate;
+mod client;
+mod dns;
+mod endpoint;
+mod exporter;
+mod http;
+mod prometheus;
+mod redis;
+mod status;
 mod tcp;
+#[cfg(test)]
+mod testing;
 
 use std::fmt;
 use std::time::Duration;
@@ -18,7 +31,14 @@ use crate::finding::Finding;
 use crate::traffic::{AlertSource, TrafficSource};
 
 /// Every kind of component: its name in the configuration, and who reads its keys.
-pub const KINDS: &[Kind] = &[Kind { name: "tcp", read: tcp::read }];
+pub const KINDS: &[Kind] = &[
+    Kind { name: "alertmanager", read: alertmanager::read },
+    Kind { name: "exporter", read: exporter::read },
+    Kind { name: "http", read: http::read },
+    Kind { name: "prometheus", read: prometheus::read },
+    Kind { name: "redis", read: redis::read },
+    Kind { name: "tcp", read: tcp::read },
+];
 
 /// One kind of component.
 #[derive(Debug, Clone, Copy)]
@@ -143,6 +163,11 @@ impl<'s> Keys<'s> {
         self.settings.secret(&self.name(key), doc)
     }
 
+    /// [`Settings::is_set`]
+    pub fn is_set(&self, key: &str) -> bool {
+        self.settings.is_set(&self.name(key))
+    }
+
     /// [`Settings::reject`]
     pub fn reject(&mut self, key: &str, problem: impl fmt::Display) {
         self.settings.reject(&self.name(key), problem);
@@ -158,6 +183,12 @@ pub fn kind(name: &str) -> Result<Kind, String> {
         let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
         format!("`{name}` is no kind of component; expected one of {}", names.join(", "))
     })
+}
+
+/// The time that a probe takes for itself: it ends a little before the check's deadline, for its
+/// own error says more than the check's.
+fn own_time(deadline: Duration) -> Duration {
+    deadline.saturating_sub((deadline / 10).min(Duration::from_millis(100)))
 }
 
 /// Whether a fault of the network is our own: no file descriptors, no memory, no local ports.

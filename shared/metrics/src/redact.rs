@@ -52,7 +52,7 @@ pub fn redact(text: &str) -> String {
         let gap = rest.find(|c: char| !is_gap(c)).unwrap_or(rest.len());
         out.push_str(&rest[..gap]);
         rest = &rest[gap..];
-        let word = &rest[..rest.find(is_gap).unwrap_or(rest.len())];
+        let word = without_query(&rest[..rest.find(is_gap).unwrap_or(rest.len())]);
         rest = &rest[word.len()..];
         if word.is_empty() {
             continue;
@@ -168,6 +168,15 @@ fn push_word(out: &mut String, word: &str, rest: &str) -> Next {
     Next::Text
 }
 
+/// A URL up to its `?`: each of its parameters is a word of its own.
+fn without_query(word: &str) -> &str {
+    let scheme = word.find(['=', ':']).filter(|at| word[*at..].starts_with("://"));
+    match scheme.and_then(|_| word.find('?')) {
+        Some(query) => &word[..=query],
+        None => word,
+    }
+}
+
 /// `scheme://user:password@host` without its user part.
 fn without_user(word: &str) -> Cow<'_, str> {
     let Some(start) = word.find("://").map(|at| at + 3) else {
@@ -233,6 +242,7 @@ mod tests {
             (r#"{"api_key": "k-1", "id": 7}"#, r#"{"api_key": "[redacted]", "id": 7}"#),
             (r#"{"token":"t"}"#, r#"{"token":"[redacted]"}"#),
             ("GET /a?access_token=x&b=1", "GET /a?access_token=[redacted]&b=1"),
+            ("GET http://a/?token=x&b=1 failed", "GET http://a/?token=[redacted]&b=1 failed"),
             ("postgres://joe:pw@db:5432/shop", "postgres://[redacted]@db:5432/shop"),
             (
                 "no rows in /usr/share/python3/dist-packages/stripe",

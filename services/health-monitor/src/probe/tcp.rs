@@ -8,53 +8,69 @@ use mcpmon_coordination::incident::Failure;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::{Keys, Probe};
+use super::{Keys, Probe, dns, own_time};
 use crate::finding::{Finding, Unknown};
 
 #[derive(Debug)]
 struct Tcp {
-    address: String,
+    host: String,
+    port: u16,
 }
 
 pub(super) fn read(keys: &mut Keys<'_>) -> Option<Box<dyn Probe>> {
-    let address = keys.required("address", "Host and port, such as `redis:6379`.", address)?;
-    Some(Box::new(Tcp { address }))
+    let (host, port) = keys.required("address", "Host and port, such as `redis:6379`.", address)?;
+    Some(Box::new(Tcp { host, port }))
 }
 
 /// `host:port`; the host is resolved anew by each check.
-fn address(text: String) -> Result<String, String> {
-    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
-    match port.map(|(_, port)| port.parse::<u16>()) {
-        Some(Ok(1..)) => Ok(text),
-        _ => Err("expected a host and a port, such as `redis:6379` or `[::1]:6379`".to_owned()),
+#[expect(clippy::needless_pass_by_value, reason = "the reader gives its checks the value")]
+fn address(text: String) -> Result<(String, u16), &'static str> {
+    const EXPECTED: &str = "expected a host and a port, such as `redis:6379` or `[::1]:6379`";
+    let (host, port) = text.rsplit_once(':').ok_or(EXPECTED)?;
+    let bracketed = host.starts_with('[') && host.ends_with(']');
+    // `::1:6379` could be an address alone, and a URL's scheme is none of ours.
+    let plain = !host.contains([':', '/', '[', ']']);
+    let sound = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_control());
+    match port.parse() {
+        Ok(port @ 1..) if sound && (bracketed || plain) => Ok((host.to_owned(), port)),
+        _ => Err(EXPECTED),
     }
 }
 
 #[async_trait]
 impl Probe for Tcp {
     async fn check(&self, deadline: Duration) -> Finding {
-        let asked = Instant::now();
-        match timeout(deadline, TcpStream::connect(&self.address)).await {
-            Ok(Ok(_)) => Finding::ok(asked.elapsed()),
-            Ok(Err(error)) => refused(&error),
+        let (limit, start) = (own_time(deadline), Instant::now());
+        let asked = format!("connect to {}:{}", self.host, self.port);
+        let addresses = match dns::addresses(&self.host, self.port, limit, &asked).await {
+            Ok(addresses) => addresses,
+            Err(finding) => return finding,
+        };
+        let rest = limit.saturating_sub(start.elapsed());
+        match timeout(rest, TcpStream::connect(&addresses[..])).await {
+            Ok(Ok(_)) => Finding::ok(start.elapsed()),
+            Ok(Err(error)) => refused(&asked, &error),
             Err(_) => Finding::fail(
                 Failure::Timeout,
-                format!("no connection within {} s", deadline.as_secs_f64()),
+                format!("{asked}: no connection within {} s", limit.as_secs_f64()),
             ),
         }
     }
 }
 
 /// What an error of the connection says of the component.
-pub(super) fn refused(error: &io::Error) -> Finding {
-    // tokio gives a resolver's fault without a code of the system.
-    if crate::probe::is_our_fault(error) {
-        return Finding::unknown(Unknown::OurSide, error.to_string());
+pub(super) fn refused(asked: &str, error: &io::Error) -> Finding {
+    let text = format!("{asked}: {error}");
+    if super::is_our_fault(error) {
+        return Finding::unknown(Unknown::OurSide, text);
     }
     let failure = match error.kind() {
         io::ErrorKind::ConnectionRefused => Failure::ConnectionRefused,
         io::ErrorKind::TimedOut => Failure::Timeout,
         _ => Failure::Other,
     };
-    Finding::fail(failure, error.to_string())
+    Finding::fail(failure, text)
 }
+
+#[cfg(test)]
+mod tests;

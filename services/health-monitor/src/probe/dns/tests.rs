@@ -1,0 +1,89 @@
+//! The resolver of the system, in processes that see other files in `/etc`: one thread asks for
+//! each of them, for a resolver is a matter of the whole process.
+
+use std::env;
+use std::fs;
+use std::time::Duration;
+
+use mcpmon_coordination::incident::Failure;
+
+use crate::finding::{Finding, Outcome, Unknown};
+use crate::probe::dns::LOOKUPS;
+use crate::probe::testing::{probe, rerun};
+
+const CASE: &str = "MCPMON_TEST_RESOLVER";
+
+/// Every kind that looks names up, with a name that nobody has.
+const PROBES: [(&str, (&str, &str)); 3] = [
+    ("http", ("url", "http://nobody.example:9/x?token=abc")),
+    ("tcp", ("address", "nobody.example:9")),
+    ("redis", ("url", "redis://:s3cret@nobody.example:9")),
+];
+
+async fn findings(deadline: Duration) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (kind, key) in PROBES {
+        findings.push(probe(kind, &[key]).check(deadline).await);
+    }
+    findings
+}
+
+/// Runs `test` again under that `resolv.conf` and with these sources of host names.
+fn under(resolv_conf: &str, hosts: &str, test: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let resolv_conf = file("resolv.conf", resolv_conf);
+    let switch = file("nsswitch.conf", &format!("hosts: {hosts}\n"));
+    let root =
+        fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0);
+    let launcher: &[&str] =
+        if root { &["unshare", "--mount"] } else { &["unshare", "--mount", "--map-root-user"] };
+    let script = format!(
+        "mount --bind {resolv_conf} /etc/resolv.conf; mount --bind {switch} /etc/nsswitch.conf; \
+         exec \"$@\""
+    );
+    rerun(&format!("probe::dns::tests::{test}"), (CASE, "1"), launcher, &script);
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_exist_is_the_components_trouble() {
+    if env::var_os(CASE).is_none() {
+        return under("", "files", "a_name_that_does_not_exist_is_the_components_trouble");
+    }
+    for finding in findings(Duration::from_secs(20)).await {
+        assert_eq!(finding.outcome, Outcome::Fail(Failure::Dns), "{finding:?}");
+        let error = finding.error.unwrap();
+        assert!(error.ends_with(": the name `nobody.example` does not exist"), "{error}");
+        assert!(!error.contains("abc") && !error.contains("s3cret"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_resolver_without_a_server_is_our_own_trouble() {
+    if env::var_os(CASE).is_none() {
+        // Nobody listens on that address's port 53.
+        let resolv_conf = "nameserver 127.0.0.253\n";
+        return under(resolv_conf, "files dns", "a_resolver_without_a_server_is_our_own_trouble");
+    }
+    for finding in findings(Duration::from_secs(20)).await {
+        assert_eq!(finding.outcome, Outcome::Unknown(Unknown::OurSide), "{finding:?}");
+        let error = finding.error.unwrap();
+        let expected = "this host's resolver cannot look up `nobody.example`";
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_lookup_that_outlasts_the_check_is_our_own_trouble() {
+    // As if silent name servers kept every lookup busy.
+    let _busy = LOOKUPS.acquire_many(64).await.unwrap();
+    for finding in findings(Duration::from_millis(300)).await {
+        assert_eq!(finding.outcome, Outcome::Unknown(Unknown::OurSide), "{finding:?}");
+        let error = finding.error.unwrap();
+        assert!(error.ends_with(": this host's resolver did not answer within 0.27 s"), "{error}");
+    }
+}
