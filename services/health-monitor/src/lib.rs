@@ -2,7 +2,11 @@
 
 pub mod component;
 pub mod finding;
+pub mod heartbeat;
+pub mod notice;
+mod outside;
 pub mod probe;
 pub mod record;
+pub mod slack;
 pub mod snapshot;
 pub mod traffic;

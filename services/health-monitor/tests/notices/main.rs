@@ -1,0 +1,8 @@
+//! What people are told: the outbox's step, the loop around it, and Slack at the other end.
+
+mod model;
+mod notifier;
+mod outbox;
+mod replicas;
+mod slack;
+mod world;
