@@ -141,7 +141,14 @@ fn is_secret_key(key: &str) -> bool {
 /// Writes a word, and says what the next one is.
 fn push_word(out: &mut String, word: &str, rest: &str) -> Next {
     let word = without_user(word);
-    let Some(at) = word.find(['=', ':']).filter(|at| !word[*at..].starts_with("://")) else {
+    let at = word.find(['=', ':']).filter(|at| !word[*at..].starts_with("://"));
+    let is_value = at.is_some_and(|at| is_secret_key(&word[..at]));
+    // The first separator of `http://host:80/?token=x` says nothing of the query.
+    if let Some(query) = word.find('?').filter(|_| !is_value) {
+        push_runs(out, &word[..=query]);
+        return push_word(out, &word[query + 1..], rest);
+    }
+    let Some(at) = at else {
         push_runs(out, &word);
         // `"token": "x"`: the separator is behind the closing quote.
         let quote = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '\\');
@@ -150,7 +157,7 @@ fn push_word(out: &mut String, word: &str, rest: &str) -> Next {
         return if is_key { Next::value_of(&word) } else { Next::Text };
     };
     let (key, value) = word.split_at(at + 1);
-    if !is_secret_key(&key[..at]) {
+    if !is_value {
         push_runs(out, &word);
         return Next::Text;
     }
@@ -233,6 +240,9 @@ mod tests {
             (r#"{"api_key": "k-1", "id": 7}"#, r#"{"api_key": "[redacted]", "id": 7}"#),
             (r#"{"token":"t"}"#, r#"{"token":"[redacted]"}"#),
             ("GET /a?access_token=x&b=1", "GET /a?access_token=[redacted]&b=1"),
+            ("GET http://h:80/?token=x failed", "GET http://h:80/?token=[redacted] failed"),
+            ("url=https://h/a?b=1&api_key=x", "url=https://h/a?b=1&api_key=[redacted]"),
+            ("what? http://h?", "what? http://h?"),
             ("postgres://joe:pw@db:5432/shop", "postgres://[redacted]@db:5432/shop"),
             (
                 "no rows in /usr/share/python3/dist-packages/stripe",
