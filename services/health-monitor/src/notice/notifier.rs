@@ -12,11 +12,11 @@ use mcpmon_metrics::{Counter, Metrics, catalogue};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::Notices;
 use super::channel::{Channel, Delivery, Log};
 use super::message::Message;
 use super::retry::Retry;
 use super::step::{Policy, step};
-use super::Notices;
 use crate::outside;
 use crate::slack::{Slack, SlackConfig};
 use crate::snapshot::Snapshot;
@@ -130,9 +130,8 @@ impl Notifier {
         metrics: &Metrics,
         clock: Box<dyn Fn() -> u64 + Send + Sync>,
     ) -> Self {
-        let counter = |result| {
-            (result, metrics.counter(catalogue::HEALTH_ALERTS, &[channel.name(), result]))
-        };
+        let counter =
+            |result| (result, metrics.counter(catalogue::HEALTH_ALERTS, &[channel.name(), result]));
         let counters = ["sent", "failed", "rate_limited", "rejected"].map(counter).into();
         Self { store, holder, policy, channel, counters, clock }
     }
@@ -214,7 +213,9 @@ impl Notifier {
         }
         let round = self.tell(session, snapshot, policy).await;
         let trouble = round.as_ref().err().map(ToString::to_string);
-        if let Some(trouble) = trouble.as_ref().filter(|new| session.store_trouble.as_ref() != Some(new)) {
+        if let Some(trouble) =
+            trouble.as_ref().filter(|new| session.store_trouble.as_ref() != Some(new))
+        {
             tracing::warn!(trouble, "the outbox cannot be read or written");
         }
         session.store_trouble = trouble;

@@ -57,7 +57,9 @@ impl Retry {
             }
             Delivery::Rejected(why) => (LONGEST, format!("rejected: {why}")),
             // Where even the simplest form is not understood, it is no use to hurry.
-            Delivery::Misunderstood(why) if self.plain => (LONGEST, format!("not understood: {why}")),
+            Delivery::Misunderstood(why) if self.plain => {
+                (LONGEST, format!("not understood: {why}"))
+            }
             Delivery::Misunderstood(why) => (backoff, format!("not understood: {why}")),
             Delivery::Failed(why) => (backoff, why.clone()),
         };
@@ -111,7 +113,10 @@ mod tests {
     async fn what_arrived_ends_it() {
         let (mut retry, now) = (Retry::default(), Instant::now());
         retry.note(&Delivery::Misunderstood("invalid_payload".into()), "slack", now, 0.0);
-        assert_eq!((retry.plain(), retry.trouble()), (true, Some("not understood: invalid_payload")));
+        assert_eq!(
+            (retry.plain(), retry.trouble()),
+            (true, Some("not understood: invalid_payload"))
+        );
         retry.note(&Delivery::Sent, "slack", now, 0.0);
         assert_eq!((retry.plain(), retry.trouble(), retry.wait_until(now)), (false, None, None));
     }

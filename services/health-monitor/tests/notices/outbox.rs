@@ -48,11 +48,8 @@ fn two_hundred_at_once_are_one_message_that_names_the_cause() {
     let mut components = vec![watched("redis", &[]), watched("gateway", &["redis"])];
     components.extend(names.iter().map(|name| watched(name, &["gateway"])));
     let world = snapshot(components);
-    let mut incidents: Vec<Incident> = names
-        .iter()
-        .zip(START..)
-        .map(|(name, at)| opened(name, at))
-        .collect();
+    let mut incidents: Vec<Incident> =
+        names.iter().zip(START..).map(|(name, at)| opened(name, at)).collect();
     incidents.push(opened("redis", START + 500));
     let mut outbox = Outbox::default();
     let message = outbox.told(&world, &incidents, START + 500).unwrap().message.unwrap();
@@ -183,8 +180,9 @@ fn of_what_was_told_little_is_kept() {
 #[test]
 fn what_an_alert_alone_says_is_left_to_alertmanager() {
     let (mut outbox, world) = (Outbox::default(), snapshot(vec![watched("api", &[])]));
-    let alert = [Incident { origin: Origin::Alertmanager, ..opened("api", START) }];
-    assert_eq!(outbox.told(&world, &alert, START), None);
+    let mut alert = opened("api", START);
+    alert.origin = Origin::Alertmanager;
+    assert_eq!(outbox.told(&world, &[alert], START), None);
     assert_eq!(outbox.notices.len(), 0);
     // And of what nobody watches any longer, nothing is said.
     assert_eq!(outbox.told(&world, &[opened("removed", START)], START), None);

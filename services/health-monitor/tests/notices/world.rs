@@ -12,7 +12,7 @@ use mcp_health_monitor::probe::Probe;
 use mcp_health_monitor::snapshot::{Maintenance, Snapshot, Watched};
 use mcpmon_coordination::Incident;
 use mcpmon_coordination::incident::{Failure, Origin, State};
-use mcpmon_metrics::{Budgets, Metrics, Options, Prices};
+use mcpmon_metrics::{Metrics, Options};
 
 /// Some moment: 2026-01-01T00:00:00Z.
 pub(crate) const START: u64 = 1_767_225_600_000;
@@ -59,14 +59,15 @@ pub(crate) fn maintenance() -> Maintenance {
 }
 
 pub(crate) fn opened(component: &str, at: u64) -> Incident {
-    let mut incident =
-        Incident::new(component, "http", Failure::Timeout, Origin::Monitor, at, at);
+    let mut incident = Incident::new(component, "http", Failure::Timeout, Origin::Monitor, at, at);
     incident.evidence.error = Some("no answer within 10 s".to_owned());
     incident
 }
 
 pub(crate) fn resolved(component: &str, opened_at: u64, at: u64) -> Incident {
-    Incident { state: State::Resolved, slot: at, ..opened(component, opened_at) }
+    let mut incident = opened(component, opened_at);
+    (incident.state, incident.slot) = (State::Resolved, at);
+    incident
 }
 
 /// The store's part of the outbox.
@@ -105,12 +106,5 @@ impl Outbox {
 }
 
 pub(crate) fn metrics() -> Metrics {
-    Metrics::new(Options {
-        service: "mcp-health-monitor",
-        version: "0",
-        budgets: Budgets::default(),
-        otel_semconv: false,
-        prices: Prices::default(),
-        source_expiry: Duration::from_secs(60),
-    })
+    Metrics::new(Options::new("mcp-health-monitor", "0"))
 }
