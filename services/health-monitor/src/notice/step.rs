@@ -49,7 +49,6 @@ pub fn step(
     now: u64,
     policy: Policy,
 ) -> Step {
-    // A snapshot without components is one from before the first check: nothing is known.
     let mut outbox = Outbox {
         notices: before.clone(),
         watched: snapshot.components.iter().map(|w| (w.component.name.as_str(), w)).collect(),
@@ -138,6 +137,9 @@ impl Outbox<'_> {
     }
 
     fn learn_own_trouble(&mut self, snapshot: &Snapshot) {
+        if self.knows_nothing() {
+            return;
+        }
         let (now, trouble) = (self.now, &snapshot.own_trouble);
         let mut open = self
             .notices
@@ -264,14 +266,21 @@ impl Outbox<'_> {
                 let watched = self.watched.get(notice.component.as_str())?;
                 !watched.acknowledged && watched.maintenance.is_none()
             }
-            About::Monitor => true,
+            About::Monitor => !self.knows_nothing(),
         };
         let is_open = notice.resolved_at.is_none() && !notice.quiet;
         (is_open && watched).then_some(last + millis(self.policy.reminder))
     }
 
     fn is_muted(&self, notice: &Notice) -> bool {
-        notice.about == About::Component && self.in_maintenance(&notice.component)
+        self.knows_nothing()
+            || notice.about == About::Component && self.in_maintenance(&notice.component)
+    }
+
+    /// A snapshot without components is one from before the first look: it does not say that
+    /// nothing is in maintenance, and not that we are well.
+    fn knows_nothing(&self) -> bool {
+        self.watched.is_empty()
     }
 
     fn in_maintenance(&self, component: &str) -> bool {

@@ -43,10 +43,13 @@ pub(super) fn plain(message: &Message, page: Option<&Url>) -> Value {
 }
 
 fn headline(message: &Message) -> String {
-    let emoji = match message.sections.first().map(|section| section.tone) {
-        Some(Tone::Bad) => ":red_circle:",
-        Some(Tone::Warning) | None => ":warning:",
-        Some(Tone::Good) => ":large_green_circle:",
+    let has = |tone| message.sections.iter().any(|section| section.tone == tone);
+    let emoji = if has(Tone::Bad) {
+        ":red_circle:"
+    } else if has(Tone::Warning) {
+        ":warning:"
+    } else {
+        ":large_green_circle:"
     };
     format!("{emoji} {}", escape(&message.headline))
 }

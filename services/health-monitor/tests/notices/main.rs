@@ -1,5 +1,6 @@
 //! What people are told: the outbox's step, the loop around it, and Slack at the other end.
 
+mod breaking;
 mod model;
 mod notifier;
 mod outbox;

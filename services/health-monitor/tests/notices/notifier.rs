@@ -9,13 +9,14 @@ use mcp_health_monitor::notice::channel::{Channel, Delivery, Log};
 use mcp_health_monitor::notice::message::Message;
 use mcp_health_monitor::notice::{Flushed, Notifier, all};
 use mcp_health_monitor::snapshot::Snapshot;
-use mcpmon_coordination::{Holder, Key, Lease, Memory, Store, incident};
+use mcpmon_coordination::{Holder, Key, Lease, Memory, Shadow, Store, incident};
 use mcpmon_metrics::Metrics;
 use mcpmon_testkit::metric::metric;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
+use crate::breaking::Breaking;
 use crate::world::{POLICY, START, metrics, opened, snapshot, watched};
 
 /// Answers as it was told, and then that all is well; passes on what arrived with the time.
@@ -45,6 +46,22 @@ impl Channel for Played {
         let answer = self.answers.lock().unwrap().pop_front().unwrap_or(Delivery::Sent);
         drop(self.heard.send((message.clone(), plain, Instant::now())));
         answer
+    }
+}
+
+/// Breaks the store when a message arrives, so that its arrival cannot be written down.
+#[derive(Debug)]
+struct BreakingAfter(Box<Played>, Arc<Breaking>);
+
+#[async_trait]
+impl Channel for BreakingAfter {
+    fn name(&self) -> &'static str {
+        "slack"
+    }
+
+    async fn deliver(&self, message: &Message, plain: bool) -> Delivery {
+        self.1.set_broken(true);
+        self.0.deliver(message, plain).await
     }
 }
 
@@ -240,4 +257,48 @@ async fn of_two_replicas_one_tells_and_the_other_takes_over_at_once() {
     assert_eq!(next(&mut heard_second).await.0.headline, "api recovered");
     second.stop().await;
     assert!(heard_second.recv().await.is_none() && heard_first.recv().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_arrived_and_could_not_be_written_is_not_told_again() {
+    let (breaking, metrics) = (Arc::new(Breaking::default()), metrics());
+    let store: Arc<dyn Store> = breaking.clone();
+    incident::open(&*store, &opened("api", START)).await.unwrap();
+    let world = snapshot(vec![watched("api", &[])]);
+    let (channel, mut heard) = Played::new([]);
+    let channel = Box::new(BreakingAfter(channel, Arc::clone(&breaking)));
+    let running = Running::start(notifier(&store, channel, &metrics), world);
+    assert_eq!(next(&mut heard).await.0.headline, "api is down");
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    breaking.set_broken(false);
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    let notices = all(&*store).await.unwrap();
+    assert!(notices[&format!("api@{START}")].opened_sent.is_some());
+    running.stop().await;
+    assert!(heard.recv().await.is_none(), "told once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_redis_each_replica_tells_what_it_knows_and_remembers_it() {
+    let (breaking, metrics) = (Arc::new(Breaking::default()), metrics());
+    let state = tempfile::tempdir().unwrap();
+    let shadow = Shadow::open(breaking.clone(), state.path()).unwrap();
+    let store: Arc<dyn Store> = Arc::new(shadow);
+    let world = snapshot(vec![watched("api", &[])]);
+    let (channel, mut heard) = Played::new([]);
+    let running = Running::start(notifier(&store, channel, &metrics), world);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    breaking.set_broken(true);
+    // Kept locally; the stream cannot be told.
+    incident::open(&*store, &opened("api", START)).await.unwrap_err();
+    assert_eq!(next(&mut heard).await.0.headline, "api is down");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    incident::resolve(&*store, "api", START + 60_000).await.unwrap_err();
+    assert_eq!(next(&mut heard).await.0.headline, "api recovered");
+    breaking.set_broken(false);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let notices = all(&*breaking).await.unwrap();
+    assert!(notices[&format!("api@{START}")].is_over(), "Redis knows what was said without it");
+    running.stop().await;
+    assert!(heard.recv().await.is_none());
 }

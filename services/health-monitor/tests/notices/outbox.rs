@@ -1,7 +1,7 @@
 //! The step, case by case.
 
 use mcp_health_monitor::notice::message::Said;
-use mcp_health_monitor::snapshot::OwnTrouble;
+use mcp_health_monitor::snapshot::{OwnTrouble, Snapshot};
 use mcpmon_coordination::Incident;
 use mcpmon_coordination::incident::Origin;
 
@@ -207,6 +207,22 @@ fn the_monitors_own_trouble_is_told_and_its_end() {
     assert_eq!(message.headline, "monitor is well again");
     assert_eq!(message.sections[0].lines[0].text, "degraded for 2 min");
     assert_eq!(outbox.step(&world, &[], START + HOUR).message, None);
+}
+
+#[test]
+fn before_the_first_look_nothing_is_told() {
+    let (mut outbox, mut world) = (Outbox::default(), snapshot(vec![watched("api", &[])]));
+    let nothing = Snapshot::default();
+    world.own_trouble = Some(OwnTrouble { since: START, why: "no resolver".to_owned() });
+    outbox.told(&world, &[opened("api", START)], START).unwrap();
+    world.components[0].maintenance = Some(maintenance());
+    let over = [resolved("api", START, START + 60_000)];
+    assert_eq!(outbox.told(&world, &over, START + 60_000), None);
+    // A new process does not know of the maintenance yet, nor of its own trouble.
+    assert_eq!(outbox.told(&nothing, &over, START + 2 * HOUR), None);
+    world.components[0].maintenance = None;
+    let message = outbox.step(&world, &over, START + 3 * HOUR).message.unwrap();
+    assert_eq!(message.headline, "monitor still degraded; api recovered");
 }
 
 #[test]
