@@ -28,6 +28,9 @@ const LEASE: Duration = Duration::from_secs(20);
 /// Whoever cannot ask for the lease for so long goes on alone; another's lease is over by then.
 const ALONE_AFTER: Duration = Duration::from_secs(30);
 
+/// How often who tells alone asks whether that is over.
+const ASK_EVERY: Duration = Duration::from_secs(10);
+
 /// How often the store is read when nothing else happens: other replicas find troubles too.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -60,7 +63,8 @@ pub struct Flushed {
 #[derive(Debug, Default)]
 struct Session {
     right: Right,
-    renewed_at: Option<Instant>,
+    /// When the lease was last asked for, or lengthened.
+    asked_at: Option<Instant>,
     /// Since when the lease cannot be asked for.
     unanswered_since: Option<Instant>,
     retry: Retry,
@@ -208,6 +212,10 @@ impl Notifier {
         alone_after: Duration,
     ) -> Round {
         if !self.may_tell(session, alone_after).await {
+            // What we said before must be known to whoever tells now.
+            if let Err(error) = self.write_down(session).await {
+                tracing::debug!(%error, "what was said is not written down yet");
+            }
             let why = Some("another replica tells".to_owned());
             return Round { again: LOOK_EVERY, why, ..Round::default() };
         }
@@ -296,13 +304,13 @@ impl Notifier {
     async fn may_tell(&self, session: &mut Session, alone_after: Duration) -> bool {
         let now = Instant::now();
         if let Right::Lease(lease) = &mut session.right {
-            let fresh = session.renewed_at.is_some_and(|at| now < at + lease.renew_every());
+            let fresh = session.asked_at.is_some_and(|at| now < at + lease.renew_every());
             if fresh && lease.still_held(now) {
                 return true;
             }
             match lease.renew(&*self.store).await {
                 Ok(true) => {
-                    session.renewed_at = Some(now);
+                    session.asked_at = Some(now);
                     session.unanswered_since = None;
                     return true;
                 }
@@ -314,10 +322,15 @@ impl Notifier {
                 Ok(false) | Err(_) => session.right = Right::None,
             }
         }
+        // A Redis that is frozen takes seconds for each question.
+        let asked_lately = session.asked_at.is_some_and(|at| now < at + ASK_EVERY);
+        if matches!(session.right, Right::Alone) && asked_lately {
+            return true;
+        }
+        session.asked_at = Some(now);
         match Lease::acquire(&*self.store, &name(), &self.holder, LEASE).await {
             Ok(lease) => {
                 session.unanswered_since = None;
-                session.renewed_at = Some(now);
                 session.right = lease.map_or(Right::None, Right::Lease);
             }
             Err(error) => {
@@ -343,7 +356,7 @@ impl Notifier {
                     return true;
                 }
                 let renewed = lease.renew(&*self.store).await;
-                session.renewed_at = renewed.is_ok().then(Instant::now).or(session.renewed_at);
+                session.asked_at = renewed.is_ok().then(Instant::now).or(session.asked_at);
                 lease.still_held(Instant::now() + outside::TIMEOUT)
             }
         }

@@ -51,14 +51,15 @@ pub fn step(
 ) -> Step {
     let mut outbox = Outbox {
         notices: before.clone(),
+        incidents: incidents.iter().map(|known| (known.component.as_str(), known)).collect(),
         watched: snapshot.components.iter().map(|w| (w.component.name.as_str(), w)).collect(),
         now,
         policy,
     };
-    outbox.learn_incidents(incidents);
-    outbox.learn_endings(incidents);
+    outbox.learn_incidents();
+    outbox.learn_endings();
     outbox.learn_own_trouble(snapshot);
-    let dropped = outbox.shorten(incidents);
+    let dropped = outbox.shorten();
     let (items, look_again_at) = outbox.due();
 
     let changed = outbox.notices.iter().filter(|(key, notice)| before.get(*key) != Some(notice));
@@ -69,24 +70,25 @@ pub fn step(
 
 struct Outbox<'a> {
     notices: Notices,
+    /// The last of each component.
+    incidents: BTreeMap<&'a str, &'a Incident>,
     watched: BTreeMap<&'a str, &'a Watched>,
     now: u64,
     policy: Policy,
 }
 
 impl Outbox<'_> {
-    fn learn_incidents(&mut self, incidents: &[Incident]) {
-        for incident in incidents {
-            // A component has one open incident at the most, so a later one says that the earlier
-            // is over, even when nobody saw its end.
-            for notice in self.notices.values_mut() {
-                if notice.about == About::Component
-                    && notice.component == incident.component
-                    && notice.first_failed_at < incident.first_failed_at
-                {
-                    notice.resolved_at.get_or_insert(incident.first_failed_at);
-                }
+    fn learn_incidents(&mut self) {
+        // A component has one open incident at the most, so a later one says that the earlier is
+        // over, even when nobody saw its end.
+        for notice in self.notices.values_mut().filter(|n| n.about == About::Component) {
+            if let Some(incident) = self.incidents.get(notice.component.as_str())
+                && notice.first_failed_at < incident.first_failed_at
+            {
+                notice.resolved_at.get_or_insert(incident.first_failed_at);
             }
+        }
+        for incident in self.incidents.values() {
             let key = &incident.key;
             if !self.notices.contains_key(key) && self.is_ours(incident) {
                 self.notices.insert(key.clone(), self.begin(incident));
@@ -118,18 +120,18 @@ impl Outbox<'_> {
 
     /// What outlasted its maintenance is told. And an incident that the store lost has no end of
     /// its own: the component's record tells.
-    fn learn_endings(&mut self, incidents: &[Incident]) {
+    fn learn_endings(&mut self) {
         for notice in self.notices.values_mut() {
             if notice.about == About::Monitor || notice.resolved_at.is_some() {
                 continue;
             }
             let Some(watched) = self.watched.get(notice.component.as_str()) else { continue };
             notice.quiet &= watched.maintenance.is_some();
-            let is_lost = || incidents.iter().all(|known| known.component != notice.component);
+            let is_lost = !self.incidents.contains_key(notice.component.as_str());
             if let Some(record) = &watched.record
                 && record.state == record::State::Healthy
                 && !record.in_trouble
-                && is_lost()
+                && is_lost
             {
                 notice.resolved_at = Some(record.since.max(notice.first_failed_at));
             }
@@ -168,7 +170,7 @@ impl Outbox<'_> {
     }
 
     /// Keeps the outbox bounded, and gives the keys that fall out of it.
-    fn shorten(&mut self, incidents: &[Incident]) -> Vec<String> {
+    fn shorten(&mut self) -> Vec<String> {
         let mut dropped = Vec::new();
         let mut groups: BTreeMap<(About, String), Vec<String>> = BTreeMap::new();
         let mut in_order: Vec<_> = self.notices.iter().collect();
@@ -178,10 +180,14 @@ impl Outbox<'_> {
             groups.entry(group).or_default().push(key.clone());
         }
         for keys in groups.into_values().filter(|keys| keys.len() > KEPT) {
-            let is_last = |key: &String| incidents.iter().any(|incident| incident.key == *key);
             let (over, waiting): (Vec<_>, Vec<_>) =
                 keys.into_iter().partition(|key| self.notices[key].is_over());
             let surplus = over.len().saturating_sub(KEPT);
+            // What the store may still report must be known as said.
+            let is_last = |key: &String| {
+                let last = self.incidents.get(self.notices[key].component.as_str());
+                last.is_some_and(|incident| incident.key == *key)
+            };
             let old = over.into_iter().filter(|key| !is_last(key)).take(surplus);
             dropped.extend(old);
 
