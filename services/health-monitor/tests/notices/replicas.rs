@@ -1,9 +1,10 @@
 //! Two monitors over a real Redis, of which one dies while it tells.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use mcp_health_monitor::notice::Notifier;
+use mcp_health_monitor::notice::{Flushed, Notifier};
 use mcp_health_monitor::snapshot::Snapshot;
 use mcpmon_coordination::{Holder, Redis, RedisConfig, Store, incident};
 use mcpmon_testkit::http_script::{Answer, Gate, HttpScript, Request};
@@ -72,4 +73,46 @@ async fn who_dies_while_it_tells_is_followed_by_another_with_the_same_key() {
     drop(stop);
     second.await.unwrap();
     assert_eq!(slack.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn two_hundred_reach_a_slack_that_stumbles_in_one_message() {
+    let redis = RedisServer::start(Persistence::None);
+    let asked = AtomicUsize::new(0);
+    let slack = Arc::new(HttpScript::start(move |_| match asked.fetch_add(1, SeqCst) {
+        0 => Answer::status(429, "rate_limited").with_header("Retry-After", "1"),
+        1 => Answer::Close,
+        2 => Answer::status(500, "oops"),
+        _ => Answer::status(200, "ok"),
+    }));
+    let own = store(&redis);
+    let names: Vec<_> = (0..200).map(|n| format!("server-{n}")).collect();
+    for name in &names {
+        incident::open(&*own, &opened(name, START)).await.unwrap();
+    }
+    let world = snapshot(names.iter().map(|name| watched(name, &[])).collect());
+    let (_snapshots, watching) = watch::channel(Arc::new(world.clone()));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let run = notifier(&own, &slack).run(watching, async { drop(stopped.await) });
+    let running = tokio::spawn(run);
+    for request in requests(&slack, 4).await {
+        let body = String::from_utf8(request.body).unwrap();
+        assert!(
+            body.contains("200 components are down") && body.contains("and 180 more"),
+            "{body}"
+        );
+    }
+    drop(stop);
+    running.await.unwrap();
+
+    for name in &names {
+        incident::resolve(&*own, name, START + 60_000).await.unwrap();
+    }
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let flushed = notifier(&own, &slack).flush(&world, deadline).await;
+    assert_eq!(flushed, Flushed { sent: 200, unsent: vec![], why: None });
+    let requests = slack.requests();
+    assert_eq!(requests.len(), 5);
+    let body = String::from_utf8_lossy(&requests[4].body);
+    assert!(body.contains("200 components recovered"), "{body}");
 }
