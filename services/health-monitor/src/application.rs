@@ -23,7 +23,7 @@ use crate::check::Checker;
 use crate::component::Component;
 use crate::config::{Config, Watch};
 use crate::engine::{Done, Engine};
-use crate::heartbeat::{self, HeartbeatConfig};
+use crate::heartbeat::Heartbeat;
 use crate::http::{self, State};
 use crate::lag::Lag;
 use crate::metrics::{self, Counts};
@@ -58,7 +58,7 @@ struct Parts {
     checker: Checker,
     lag: Lag,
     notifier: Notifier,
-    heartbeat: HeartbeatConfig,
+    heartbeat: Option<Heartbeat>,
     counts: Counts,
     watch: Watch,
     reload_ok: Arc<AtomicBool>,
@@ -78,6 +78,8 @@ pub enum BuildError {
     Address(#[source] io::Error),
     #[error(transparent)]
     Coordination(#[from] OpenError),
+    #[error("{0}")]
+    Outside(String),
 }
 
 /// Reads the configuration again.
@@ -104,7 +106,9 @@ impl Application {
         let lag = Lag::default();
         let shared: Arc<dyn Store> = store.clone();
         let checker = Checker::new(shared.clone(), lag.clone(), watch.at_once);
-        let notifier = Notifier::new(shared.clone(), Holder::new(), slack, &metrics);
+        let notifier = Notifier::new(shared.clone(), Holder::new(), &slack, &metrics);
+        let notifier = notifier.map_err(BuildError::Outside)?;
+        let heartbeat = Heartbeat::new(&heartbeat).map_err(BuildError::Outside)?;
         let counts = Counts::new(metrics.clone());
         counts.begin(&watch.components);
 
@@ -216,8 +220,16 @@ impl Parts {
             self.objectives.subscribe(),
             self.reports,
         ))));
-        background.spawn(until_stop(Box::pin(heartbeat::run(self.heartbeat, snapshots.clone()))));
-        background.spawn(self.notifier.run(snapshots, stop.clone()));
+        if let Some(heartbeat) = self.heartbeat {
+            let counts = self.counts.clone();
+            let patience = most_patient(&self.watch.components);
+            background.spawn(heartbeat.run(
+                patience,
+                move || counts.last_check(),
+                stop.clone().cancelled_owned(),
+            ));
+        }
+        background.spawn(self.notifier.run(snapshots, stop.clone().cancelled_owned()));
         let shared: Arc<dyn Store> = self.store.clone();
         let view = View::new(shared, self.components.borrow().clone());
         let (done, finished) = self.done;
@@ -241,6 +253,13 @@ impl Parts {
         background.spawn(checks.run(self.watch, reload, reloads, stop.clone()));
         background
     }
+}
+
+/// With no check for so long, not even of the component that is checked most often, the checks are
+/// stuck.
+fn most_patient(components: &[Component]) -> Duration {
+    let often = components.iter().map(|component| component.interval * 2 + component.deadline);
+    often.min().unwrap_or(Duration::MAX)
 }
 
 /// The checks, and their replacement by a reload.

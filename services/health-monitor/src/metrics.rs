@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mcpmon_metrics::catalogue::{self, Family};
 use mcpmon_metrics::{Budgets, Counter, Metrics, Name};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::check::Checked;
 use crate::component::Component;
@@ -18,6 +19,8 @@ use crate::snapshot::{Snapshot, Watched};
 #[derive(Debug, Clone)]
 pub struct Counts {
     metrics: Metrics,
+    /// When the last check ended.
+    last_check: Arc<Mutex<Option<Instant>>>,
     bound: Arc<Mutex<HashMap<(&'static str, Vec<String>), Counter>>>,
 }
 
@@ -25,7 +28,7 @@ impl Counts {
     /// Counts into `metrics`.
     #[must_use]
     pub fn new(metrics: Metrics) -> Self {
-        Self { metrics, bound: Arc::default() }
+        Self { metrics, last_check: Arc::default(), bound: Arc::default() }
     }
 
     /// Starts every series of these components at 0, or `rate()` would miss the first event.
@@ -40,8 +43,15 @@ impl Counts {
         }
     }
 
+    /// When the last check of this process ended.
+    #[must_use]
+    pub fn last_check(&self) -> Option<Instant> {
+        *self.last_check.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Counts what a check leaves.
     pub fn checked(&self, component: &Component, checked: &Checked, missed: u64) {
+        *self.last_check.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.add(catalogue::COMPONENT_CHECKS_MISSED, &[&component.name], missed);
         if let Some(server) = &component.server {
             let changes = checked.changes;

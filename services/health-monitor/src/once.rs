@@ -9,13 +9,14 @@ use mcpmon_coordination::settings::OpenError;
 use mcpmon_coordination::shadow::JournalError;
 use mcpmon_coordination::{Holder, Memory, Shadow, Store};
 use mcpmon_metrics::{Metrics, Options};
+use tokio::time::Instant;
 
 use crate::application::JOURNAL;
 use crate::check::Checker;
 use crate::clock;
 use crate::config::Config;
 use crate::lag::Lag;
-use crate::notice::{Flushed, Notifier};
+use crate::notice::Notifier;
 use crate::opinion::Opinion;
 use crate::report::Report;
 use crate::view::View;
@@ -73,9 +74,14 @@ pub async fn run(config: Config) -> Result<Once, OpenError> {
     let report = Opinion::ask(&snapshot).await.report(&snapshot, &config.watch.objectives);
     if opened.is_some() {
         let metrics = Metrics::new(Options::new("mcp-health-monitor", env!("CARGO_PKG_VERSION")));
-        let notifier = Notifier::new(store, Holder::new(), config.slack, &metrics);
-        if let Flushed::Unsent(why) = notifier.flush(&snapshot, SENDING).await {
-            remarks.push(format!("Slack was not told yet: {why}"));
+        match Notifier::new(store, Holder::new(), &config.slack, &metrics) {
+            Ok(notifier) => {
+                let flushed = notifier.flush(&snapshot, Instant::now() + SENDING).await;
+                if let Some(why) = flushed.why {
+                    remarks.push(format!("not everybody was told yet: {why}"));
+                }
+            }
+            Err(why) => remarks.push(format!("nobody was told: {why}")),
         }
     }
     Ok(Once { report, remarks })

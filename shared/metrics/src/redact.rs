@@ -52,7 +52,7 @@ pub fn redact(text: &str) -> String {
         let gap = rest.find(|c: char| !is_gap(c)).unwrap_or(rest.len());
         out.push_str(&rest[..gap]);
         rest = &rest[gap..];
-        let word = without_query(&rest[..rest.find(is_gap).unwrap_or(rest.len())]);
+        let word = &rest[..rest.find(is_gap).unwrap_or(rest.len())];
         rest = &rest[word.len()..];
         if word.is_empty() {
             continue;
@@ -141,7 +141,14 @@ fn is_secret_key(key: &str) -> bool {
 /// Writes a word, and says what the next one is.
 fn push_word(out: &mut String, word: &str, rest: &str) -> Next {
     let word = without_user(word);
-    let Some(at) = word.find(['=', ':']).filter(|at| !word[*at..].starts_with("://")) else {
+    let at = word.find(['=', ':']).filter(|at| !word[*at..].starts_with("://"));
+    let is_value = at.is_some_and(|at| is_secret_key(&word[..at]));
+    // The first separator of `http://host:80/?token=x` says nothing of the query.
+    if let Some(query) = word.find('?').filter(|_| !is_value) {
+        push_runs(out, &word[..=query]);
+        return push_word(out, &word[query + 1..], rest);
+    }
+    let Some(at) = at else {
         push_runs(out, &word);
         // `"token": "x"`: the separator is behind the closing quote.
         let quote = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '\\');
@@ -150,7 +157,7 @@ fn push_word(out: &mut String, word: &str, rest: &str) -> Next {
         return if is_key { Next::value_of(&word) } else { Next::Text };
     };
     let (key, value) = word.split_at(at + 1);
-    if !is_secret_key(&key[..at]) {
+    if !is_value {
         push_runs(out, &word);
         return Next::Text;
     }
@@ -166,15 +173,6 @@ fn push_word(out: &mut String, word: &str, rest: &str) -> Next {
     }
     out.push_str(REDACTED);
     Next::Text
-}
-
-/// A URL up to its `?`: each of its parameters is a word of its own.
-fn without_query(word: &str) -> &str {
-    let scheme = word.find(['=', ':']).filter(|at| word[*at..].starts_with("://"));
-    match scheme.and_then(|_| word.find('?')) {
-        Some(query) => &word[..=query],
-        None => word,
-    }
 }
 
 /// `scheme://user:password@host` without its user part.
@@ -242,7 +240,9 @@ mod tests {
             (r#"{"api_key": "k-1", "id": 7}"#, r#"{"api_key": "[redacted]", "id": 7}"#),
             (r#"{"token":"t"}"#, r#"{"token":"[redacted]"}"#),
             ("GET /a?access_token=x&b=1", "GET /a?access_token=[redacted]&b=1"),
-            ("GET http://a/?token=x&b=1 failed", "GET http://a/?token=[redacted]&b=1 failed"),
+            ("GET http://h:80/?token=x failed", "GET http://h:80/?token=[redacted] failed"),
+            ("url=https://h/a?b=1&api_key=x", "url=https://h/a?b=1&api_key=[redacted]"),
+            ("what? http://h?", "what? http://h?"),
             ("postgres://joe:pw@db:5432/shop", "postgres://[redacted]@db:5432/shop"),
             (
                 "no rows in /usr/share/python3/dist-packages/stripe",

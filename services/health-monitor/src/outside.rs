@@ -1,0 +1,97 @@
+//! What the monitor calls outside of its own network: URLs that are secrets, and the client.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcpmon_bootstrap::Settings;
+use mcpmon_metrics::redact;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Url};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use secrecy::ExposeSecret as _;
+
+/// One call must be over in this time.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A URL that is a secret itself: `Debug` does not show it, and no error may.
+#[derive(Clone)]
+pub struct SecretUrl(Url);
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretUrl([redacted])")
+    }
+}
+
+impl SecretUrl {
+    /// Reads the key, or the file that `<key>_file` names.
+    pub(crate) fn read(settings: &mut Settings, key: &str, doc: &str) -> Option<Self> {
+        let secret = settings.secret(key, doc)?;
+        let url = web_url(secret.expose_secret());
+        // The problem names no part of the value.
+        url.map_err(|problem| settings.reject(key, problem)).map(Self).ok()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests(url: &str) -> Self {
+        Self(web_url(url).unwrap())
+    }
+
+    pub(crate) fn url(&self) -> Url {
+        self.0.clone()
+    }
+}
+
+/// An `http` or `https` URL with a host.
+pub(crate) fn web_url(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).ok();
+    url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or("expected a URL that begins with http:// or https://")
+}
+
+/// A client for that URL. It follows no redirect: a message must not go where nobody told us.
+///
+/// # Errors
+/// When the machine's trust store cannot be used; in words, without the URL.
+pub(crate) fn client(url: &SecretUrl) -> Result<Client, String> {
+    let tls = tls(url.0.scheme() == "https").map_err(|error| describe(&error))?;
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(Policy::none())
+        .timeout(TIMEOUT)
+        .build()
+        .map_err(|error| describe(&error.without_url()))
+}
+
+/// ring and the platform's trust store, which is not loaded for plain HTTP: a container without
+/// one must work.
+fn tls(https: bool) -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let builder = if https {
+        builder.with_platform_verifier()?
+    } else {
+        builder.with_root_certificates(RootCertStore::empty())
+    };
+    Ok(builder.with_no_client_auth())
+}
+
+/// What went wrong with a call, without its URL.
+pub(crate) fn describe_call(error: reqwest::Error) -> String {
+    describe(&error.without_url())
+}
+
+fn describe(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    redact::message(&text)
+}

@@ -1,0 +1,11 @@
+//! What people are told: the outbox's step, the loop around it, and Slack at the other end.
+
+#![expect(clippy::unwrap_used, reason = "a broken assumption fails the test")]
+
+mod breaking;
+mod model;
+mod notifier;
+mod outbox;
+mod replicas;
+mod slack;
+mod world;

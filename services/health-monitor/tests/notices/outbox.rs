@@ -1,0 +1,234 @@
+//! The step, case by case.
+
+use mcp_health_monitor::notice::message::Said;
+use mcp_health_monitor::snapshot::{OwnTrouble, Snapshot};
+use mcpmon_coordination::Incident;
+use mcpmon_coordination::incident::Origin;
+
+use crate::world::{Outbox, START, maintenance, opened, resolved, snapshot, watched};
+
+const HOUR: u64 = 3_600_000;
+
+#[test]
+fn an_incident_is_told_once_with_its_end() {
+    let (mut outbox, world) = (Outbox::default(), snapshot(vec![watched("api", &[])]));
+    let incident = [opened("api", START)];
+    let message = outbox.told(&world, &incident, START).unwrap().message.unwrap();
+    assert_eq!(message.headline, "api is down");
+    assert_eq!(message.sections[0].lines[0].text, "timeout: no answer within 10 s");
+    assert_eq!(message.sections[0].lines[0].key, format!("api@{START}"));
+    assert_eq!(outbox.step(&world, &incident, START + 60_000).message, None);
+
+    let over = [resolved("api", START, START + 312_000)];
+    let message = outbox.told(&world, &over, START + 312_000).unwrap().message.unwrap();
+    assert_eq!(message.headline, "api recovered");
+    assert_eq!(message.sections[0].lines[0].text, "down for 5 min 12 s");
+    let step = outbox.step(&world, &over, START + 2 * HOUR);
+    assert_eq!((step.message, step.look_again_at, step.changed.len()), (None, None, 0));
+}
+
+#[test]
+fn what_opened_and_recovered_unheard_is_one_line_that_says_both() {
+    let (mut outbox, world) = (Outbox::default(), snapshot(vec![watched("api", &[])]));
+    outbox.step(&world, &[opened("api", START)], START);
+    let over = [resolved("api", START, START + 60_000)];
+    let step = outbox.step(&world, &over, START + 60_000);
+    let message = step.message.unwrap();
+    assert_eq!(message.headline, "api was down and recovered");
+    let line = &message.sections[0].lines[0];
+    assert_eq!(line.text, "down for 1 min, timeout: no answer within 10 s");
+    assert_eq!(message.items[0].said, Said::OpenedAndRecovered);
+    outbox.write(message.items.iter().map(|item| item.arrived(START + 60_000)));
+    assert_eq!(outbox.step(&world, &over, START + HOUR).message, None);
+}
+
+#[test]
+fn two_hundred_at_once_are_one_message_that_names_the_cause() {
+    let names: Vec<String> = (0..199).map(|n| format!("server-{n:03}")).collect();
+    let mut components = vec![watched("redis", &[]), watched("gateway", &["redis"])];
+    components.extend(names.iter().map(|name| watched(name, &["gateway"])));
+    let world = snapshot(components);
+    let mut incidents: Vec<Incident> =
+        names.iter().zip(START..).map(|(name, at)| opened(name, at)).collect();
+    incidents.push(opened("redis", START + 500));
+    let mut outbox = Outbox::default();
+    let message = outbox.told(&world, &incidents, START + 500).unwrap().message.unwrap();
+    assert_eq!(message.headline, "200 components are down, shared cause: redis");
+    assert_eq!(message.items.len(), 200);
+    assert_eq!((message.sections[0].lines.len(), message.sections[0].more), (20, 180));
+    assert_eq!(outbox.step(&world, &incidents, START + 60_000).message, None);
+
+    let over: Vec<_> = incidents
+        .iter()
+        .map(|incident| resolved(&incident.component, incident.first_failed_at, START + 90_000))
+        .collect();
+    let message = outbox.told(&world, &over, START + 90_000).unwrap().message.unwrap();
+    assert_eq!(message.headline, "200 components recovered");
+}
+
+#[test]
+fn a_dependency_that_is_up_or_not_needed_by_all_is_no_cause() {
+    let components =
+        vec![watched("redis", &[]), watched("a", &["redis"]), watched("b", &["redis"])];
+    let world = snapshot(components);
+    let both = [opened("a", START), opened("b", START)];
+    let message = Outbox::default().told(&world, &both, START).unwrap().message.unwrap();
+    assert_eq!(message.cause, None, "redis is up");
+
+    let world = snapshot(vec![watched("redis", &[]), watched("a", &["redis"]), watched("c", &[])]);
+    let all = [opened("a", START), opened("c", START), opened("redis", START)];
+    let message = Outbox::default().told(&world, &all, START).unwrap().message.unwrap();
+    assert_eq!(message.cause, None, "c does not need redis");
+}
+
+#[test]
+fn a_cause_that_was_told_before_is_named() {
+    let world = snapshot(vec![watched("redis", &[]), watched("a", &["redis"])]);
+    let mut outbox = Outbox::default();
+    let redis = opened("redis", START);
+    outbox.told(&world, std::slice::from_ref(&redis), START).unwrap();
+    let both = [redis, opened("a", START + 9_000)];
+    let message = outbox.told(&world, &both, START + 9_000).unwrap().message.unwrap();
+    assert_eq!(message.headline, "a is down, shared cause: redis");
+}
+
+#[test]
+fn reminders_come_hourly_and_together_and_stop_when_acknowledged() {
+    let mut world = snapshot(vec![watched("a", &[]), watched("b", &[])]);
+    let mut outbox = Outbox::default();
+    let a = opened("a", START);
+    outbox.told(&world, std::slice::from_ref(&a), START).unwrap();
+    let told_a = START + 3_000;
+    let both = [a, opened("b", START + 120_000)];
+    outbox.told(&world, &both, START + 120_000).unwrap();
+
+    // b is due two minutes later, and a waits for it.
+    assert_eq!(outbox.step(&world, &both, told_a + HOUR - 1).message, None);
+    let step = outbox.step(&world, &both, told_a + HOUR);
+    assert_eq!((step.message, step.look_again_at), (None, Some(told_a + HOUR + 300_000)));
+    let now = told_a + HOUR + 300_000;
+    let message = outbox.step(&world, &both, now).message.unwrap();
+    assert_eq!(message.headline, "2 components are still down");
+    assert!(message.items.iter().all(|item| item.said == Said::Reminder));
+    outbox.write(message.items.iter().map(|item| item.arrived(now)));
+    assert_eq!(outbox.step(&world, &both, now + HOUR - 1).message, None);
+
+    world.components[0].acknowledged = true;
+    world.components[1].maintenance = Some(maintenance());
+    let step = outbox.step(&world, &both, now + 9 * HOUR);
+    assert_eq!((step.message, step.look_again_at), (None, None));
+}
+
+#[test]
+fn maintenance_is_silent_and_what_outlasts_it_is_told() {
+    let mut world = snapshot(vec![watched("a", &[]), watched("b", &[]), watched("c", &[])]);
+    let mut outbox = Outbox::default();
+    // a is down before, b and c in maintenance; a and b recover in it, c does not.
+    outbox.told(&world, &[opened("a", START)], START).unwrap();
+    for component in &mut world.components {
+        component.maintenance = Some(maintenance());
+    }
+    let at = START + 60_000;
+    let all = [opened("a", START), opened("b", at), opened("c", at)];
+    assert_eq!(outbox.told(&world, &all, at), None);
+    let later = START + 120_000;
+    let some = [resolved("a", START, later), resolved("b", at, later), opened("c", at)];
+    assert_eq!(outbox.told(&world, &some, later), None);
+
+    for component in &mut world.components {
+        component.maintenance = None;
+    }
+    let message = outbox.told(&world, &some, START + HOUR).unwrap().message.unwrap();
+    assert_eq!(message.headline, "c is down; a recovered");
+    assert_eq!(outbox.step(&world, &some, START + HOUR + 60_000).message, None);
+}
+
+#[test]
+fn an_end_that_nobody_saw_is_told_when_the_next_incident_is_known() {
+    let (mut outbox, world) = (Outbox::default(), snapshot(vec![watched("api", &[])]));
+    outbox.told(&world, &[opened("api", START)], START).unwrap();
+    let next = [opened("api", START + 600_000)];
+    let message = outbox.told(&world, &next, START + 600_000).unwrap().message.unwrap();
+    assert_eq!(message.headline, "api is down; api recovered");
+    assert_eq!(message.items[0].notice.first_failed_at, START);
+}
+
+#[test]
+fn while_nobody_can_be_told_the_outbox_stays_small_and_counts() {
+    let (mut outbox, world) = (Outbox::default(), snapshot(vec![watched("api", &[])]));
+    let mut said = 0;
+    for n in 0..50 {
+        let at = START + n * 600_000;
+        outbox.step(&world, &[opened("api", at)], at);
+        let step = outbox.step(&world, &[resolved("api", at, at + 300_000)], at + 300_000);
+        said = step.message.unwrap().items.iter().map(|item| item.notice.earlier + 1).sum();
+    }
+    assert_eq!((outbox.notices.len(), said), (10, 50));
+}
+
+#[test]
+fn of_what_was_told_little_is_kept() {
+    let (mut outbox, world) = (Outbox::default(), snapshot(vec![watched("api", &[])]));
+    for n in 0..50 {
+        let at = START + n * 600_000;
+        outbox.told(&world, &[opened("api", at)], at).unwrap();
+        outbox.told(&world, &[resolved("api", at, at + 300_000)], at + 300_000).unwrap();
+    }
+    assert!(outbox.notices.len() <= 11, "{}", outbox.notices.len());
+}
+
+#[test]
+fn what_an_alert_alone_says_is_left_to_alertmanager() {
+    let (mut outbox, world) = (Outbox::default(), snapshot(vec![watched("api", &[])]));
+    let mut alert = opened("api", START);
+    alert.origin = Origin::Alertmanager;
+    assert_eq!(outbox.told(&world, &[alert], START), None);
+    assert_eq!(outbox.notices.len(), 0);
+    // And of what nobody watches any longer, nothing is said.
+    assert_eq!(outbox.told(&world, &[opened("removed", START)], START), None);
+}
+
+#[test]
+fn the_monitors_own_trouble_is_told_and_its_end() {
+    let (mut outbox, mut world) = (Outbox::default(), snapshot(vec![watched("api", &[])]));
+    world.own_trouble = Some(OwnTrouble { since: START, why: "no resolver".to_owned() });
+    world.coordination_up = false;
+    let message = outbox.told(&world, &[], START).unwrap().message.unwrap();
+    assert_eq!(message.sections[0].lines[0].key, format!("monitor@{START}"));
+    assert_eq!(
+        message.sections[0].lines[0].text,
+        "no resolver; the coordination store is away, so each replica tells by itself"
+    );
+    // Another replica counts from another moment.
+    world.own_trouble = Some(OwnTrouble { since: START + 500, why: "no resolver".to_owned() });
+    assert_eq!(outbox.step(&world, &[], START + 60_000).message, None);
+    world.own_trouble = None;
+    let message = outbox.told(&world, &[], START + 120_000).unwrap().message.unwrap();
+    assert_eq!(message.headline, "monitor is well again");
+    assert_eq!(message.sections[0].lines[0].text, "degraded for 2 min");
+    assert_eq!(outbox.step(&world, &[], START + HOUR).message, None);
+}
+
+#[test]
+fn before_the_first_look_nothing_is_told() {
+    let (mut outbox, mut world) = (Outbox::default(), snapshot(vec![watched("api", &[])]));
+    let nothing = Snapshot::default();
+    world.own_trouble = Some(OwnTrouble { since: START, why: "no resolver".to_owned() });
+    outbox.told(&world, &[opened("api", START)], START).unwrap();
+    world.components[0].maintenance = Some(maintenance());
+    let over = [resolved("api", START, START + 60_000)];
+    assert_eq!(outbox.told(&world, &over, START + 60_000), None);
+    // A new process does not know of the maintenance yet, nor of its own trouble.
+    assert_eq!(outbox.told(&nothing, &over, START + 2 * HOUR), None);
+    world.components[0].maintenance = None;
+    let message = outbox.step(&world, &over, START + 3 * HOUR).message.unwrap();
+    assert_eq!(message.headline, "monitor still degraded; api recovered");
+}
+
+#[test]
+fn a_clock_that_is_set_back_keeps_nothing_waiting() {
+    let (mut outbox, world) = (Outbox::default(), snapshot(vec![watched("api", &[])]));
+    let incident = [opened("api", START)];
+    outbox.step(&world, &incident, START);
+    assert!(outbox.step(&world, &incident, START - HOUR).message.is_some());
+}
