@@ -35,7 +35,7 @@ use crate::snapshot::Snapshot;
 use crate::view::{self, View};
 
 /// The folder of the journal in the state directory.
-pub const JOURNAL: &str = "health-monitor";
+pub(crate) const JOURNAL: &str = "health-monitor";
 
 const WORKERS: usize = 1;
 

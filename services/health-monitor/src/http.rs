@@ -36,20 +36,20 @@ const LONGEST_REASON: usize = 200;
 
 /// What the endpoints share.
 #[derive(Debug)]
-pub struct State {
-    pub tokens: Tokens,
-    pub metrics: Metrics,
-    pub reports: watch::Receiver<Arc<Report>>,
-    pub components: watch::Receiver<Arc<Vec<Component>>>,
-    pub checker: Checker,
-    pub done: mpsc::UnboundedSender<Done>,
-    pub started: Instant,
+pub(crate) struct State {
+    pub(crate) tokens: Tokens,
+    pub(crate) metrics: Metrics,
+    pub(crate) reports: watch::Receiver<Arc<Report>>,
+    pub(crate) components: watch::Receiver<Arc<Vec<Component>>>,
+    pub(crate) checker: Checker,
+    pub(crate) done: mpsc::UnboundedSender<Done>,
+    pub(crate) started: Instant,
 }
 
 type Shared = Data<State>;
 
 /// Every endpoint but those of the readiness.
-pub fn routes(app: &mut ServiceConfig) {
+pub(crate) fn routes(app: &mut ServiceConfig) {
     let windows = web::resource("/api/v1/maintenance")
         .route(web::get().to(list_maintenance))
         .route(web::head().to(list_maintenance))

@@ -13,7 +13,7 @@ const TICK: Duration = Duration::from_millis(100);
 const REMEMBERED: Duration = Duration::from_secs(120);
 
 /// The longest that a check may have waited for us and still count.
-pub const TOLERATED: Duration = Duration::from_secs(1);
+pub(crate) const TOLERATED: Duration = Duration::from_secs(1);
 
 /// The lags of the last two minutes.
 #[derive(Debug, Clone, Default)]

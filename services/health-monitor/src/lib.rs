@@ -23,7 +23,7 @@ pub mod notice;
 pub mod objectives;
 pub mod once;
 pub mod opinion;
-mod outside;
+pub mod outside;
 pub mod probe;
 pub mod record;
 pub mod report;

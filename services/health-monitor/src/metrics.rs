@@ -21,8 +21,14 @@ pub struct Counts {
     metrics: Metrics,
     /// When the last check ended.
     last_check: Arc<Mutex<Option<Instant>>>,
-    bound: Arc<Mutex<HashMap<(&'static str, Vec<String>), Counter>>>,
+    bound: Arc<Mutex<Bound>>,
 }
+
+/// Counters by family and label values.
+type Bound = HashMap<(&'static str, Vec<String>), Counter>;
+
+/// How a gauge reads a component.
+type Read = fn(&Watched, &Record, &mut dyn FnMut(&[&str], f64));
 
 impl Counts {
     /// Counts into `metrics`.
@@ -71,13 +77,13 @@ impl Counts {
 }
 
 /// Exposes the snapshot and the verdict.
-pub fn expose(
+pub(crate) fn expose(
     metrics: &Metrics,
     backend: &'static str,
     snapshots: &watch::Receiver<Arc<Snapshot>>,
     reports: &watch::Receiver<Arc<Report>>,
 ) {
-    let per_record = |family, read: fn(&Watched, &Record, &mut dyn FnMut(&[&str], f64))| {
+    let per_record = |family, read: Read| {
         let snapshots = snapshots.clone();
         metrics.gauge(family, move |emit| {
             let snapshot = snapshots.borrow().clone();

@@ -4,15 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use mcp_health_monitor::probe::client;
+use mcp_health_monitor::outside;
 use mcpmon_bootstrap::ready::reachable;
 use reqwest::{Method, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use crate::arguments::{Command, Maintenance};
-
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Does what the command says.
 ///
@@ -73,7 +71,8 @@ struct Monitor {
 impl Monitor {
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let url = format!("http://{}{path}", self.address);
-        let mut request = client::shared().request(method, &url).timeout(PATIENCE);
+        let client = outside::plain_client().map_err(anyhow::Error::msg)?;
+        let mut request = client.request(method, &url);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose_secret());
         }

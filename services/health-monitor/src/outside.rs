@@ -57,7 +57,19 @@ pub(crate) fn web_url(text: &str) -> Result<Url, &'static str> {
 /// # Errors
 /// When the machine's trust store cannot be used; in words, without the URL.
 pub(crate) fn client(url: &SecretUrl) -> Result<Client, String> {
-    let tls = tls(url.0.scheme() == "https").map_err(|error| describe(&error))?;
+    build(url.0.scheme() == "https")
+}
+
+/// The client for a monitor on this machine, over plain HTTP.
+///
+/// # Errors
+/// When there is no client to be had; in words.
+pub fn plain_client() -> Result<Client, String> {
+    build(false)
+}
+
+fn build(https: bool) -> Result<Client, String> {
+    let tls = tls(https).map_err(|error| describe(&error))?;
     Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(Policy::none())
