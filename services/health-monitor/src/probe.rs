@@ -3,6 +3,7 @@
 //! A probe reads its own keys of the component's table, asks once when it is told to, and says
 //! what it found. When, how often and what follows from it is not its business.
 
+mod mcp;
 mod tcp;
 
 use std::fmt;
@@ -18,7 +19,8 @@ use crate::finding::Finding;
 use crate::traffic::{AlertSource, TrafficSource};
 
 /// Every kind of component: its name in the configuration, and who reads its keys.
-pub const KINDS: &[Kind] = &[Kind { name: "tcp", read: tcp::read }];
+pub const KINDS: &[Kind] =
+    &[Kind { name: "mcp", read: mcp::read }, Kind { name: "tcp", read: tcp::read }];
 
 /// One kind of component.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +39,12 @@ pub trait Probe: fmt::Debug + Send + Sync {
     /// cleaned up may hang on its end; a probe that knows its own time ends before it, for its
     /// error says more.
     async fn check(&self, deadline: Duration) -> Finding;
+
+    /// How long the next check may take if that is longer than usual: a program that has to be
+    /// started first.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
 
     /// Ends what is kept between checks, such as a child process.
     async fn close(&self) {}

@@ -68,7 +68,8 @@ impl Child {
             system.current_dir(cwd);
         }
         let mut child = system.spawn().map_err(|error| not_started(command, &error))?;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let ends = (stdin.zip(stdout).zip(stderr), child.id().and_then(pid));
         let (Some(((stdin, stdout), stderr)), Some(group)) = ends else {
             return Err(Fault::OurSide("a child without its pipes".to_owned()));

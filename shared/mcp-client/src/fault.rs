@@ -202,9 +202,7 @@ impl Fault {
             StreamableHttpError::ResponseBodyTooLarge { max_size } => {
                 Self::BadBody(format!("it is larger than {max_size} bytes"))
             }
-            StreamableHttpError::ReinitializationFailed(error) => {
-                Self::of_rpc("initialize", error)
-            }
+            StreamableHttpError::ReinitializationFailed(error) => Self::of_rpc("initialize", error),
             StreamableHttpError::Sse(_)
             | StreamableHttpError::UnexpectedEndOfStream
             | StreamableHttpError::Deserialize(_) => Self::BadBody(short(&error.to_string())),

@@ -157,9 +157,8 @@ fn schema_of(name: &str, schema: &Map<String, Value>) -> Tool {
 
 /// A schema for an object, in the parts that a client relies on.
 fn is_valid(schema: &Map<String, Value>) -> bool {
-    let names = |value: &Value| {
-        value.as_array().is_some_and(|names| names.iter().all(Value::is_string))
-    };
+    let names =
+        |value: &Value| value.as_array().is_some_and(|names| names.iter().all(Value::is_string));
     schema.get("type").and_then(Value::as_str) == Some("object")
         && schema.get("properties").is_none_or(Value::is_object)
         && schema.get("required").is_none_or(names)
