@@ -74,7 +74,7 @@ impl Checker {
         let Ok(_running) = self.running.acquire().await else {
             return Finding::unknown(Unknown::OurSide, "the monitor is stopping");
         };
-        let patience = component.probe.patience(component.deadline);
+        let patience = component.patience();
         let (probe, deadline) = (component.probe.clone(), component.deadline);
         let started = Instant::now();
         // A task of its own, so that a probe that panics is our fault and not our end.

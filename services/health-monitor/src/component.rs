@@ -27,6 +27,14 @@ pub struct Component {
     pub probe: Arc<dyn Probe>,
 }
 
+impl Component {
+    /// After this time a check is given up.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.probe.patience().map_or(self.deadline, |longer| longer.max(self.deadline))
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use std::collections::VecDeque;

@@ -91,7 +91,7 @@ impl Engine {
     async fn take(&self, component: &Component, slot: Slot) -> bool {
         let store = &**self.checker.store();
         let name = Key::new(&["probe", &component.name]);
-        let ttl = component.probe.patience(component.deadline) + LEASE_MARGIN;
+        let ttl = component.patience() + LEASE_MARGIN;
         let lease = match Lease::acquire(store, &name, &self.holder, ttl).await {
             Ok(Some(lease)) => Some(lease),
             Ok(None) => return false,

@@ -11,6 +11,7 @@ mod dns;
 mod endpoint;
 mod exporter;
 mod http;
+mod mcp;
 mod prometheus;
 mod redis;
 mod status;
@@ -35,6 +36,7 @@ pub const KINDS: &[Kind] = &[
     Kind { name: "alertmanager", read: alertmanager::read },
     Kind { name: "exporter", read: exporter::read },
     Kind { name: "http", read: http::read },
+    Kind { name: "mcp", read: mcp::read },
     Kind { name: "prometheus", read: prometheus::read },
     Kind { name: "redis", read: redis::read },
     Kind { name: "tcp", read: tcp::read },
@@ -58,10 +60,10 @@ pub trait Probe: fmt::Debug + Send + Sync {
     /// error says more.
     async fn check(&self, deadline: Duration) -> Finding;
 
-    /// After this time the check is given up; longer than its deadline where a child has to be
+    /// How long the next check may take if that is longer than usual: a program that has to be
     /// started first.
-    fn patience(&self, deadline: Duration) -> Duration {
-        deadline
+    fn patience(&self) -> Option<Duration> {
+        None
     }
 
     /// Ends what is kept between checks, such as a child process.

@@ -1,0 +1,125 @@
+//! Opens sessions with one target.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rmcp::model::{ClientCapabilities, ClientConfig, Implementation, ProtocolVersion};
+use rmcp::service::{
+    ClientCacheConfig, ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _,
+    RoleClient, RunningService,
+};
+use rmcp::transport::IntoTransport;
+use rmcp::transport::async_rw::AsyncRwTransport;
+use tokio::time::{Instant, timeout};
+
+use crate::child::Child;
+use crate::{Command, Fault, MAX_MESSAGE_BYTES, Session, Target, Url, http, sse_only};
+
+/// How long a program that closed its output may take to end, for us to say how it did.
+const END_OF_CHILD: Duration = Duration::from_millis(300);
+
+/// The client's side of a session, as rmcp runs it.
+pub(crate) type Service = RunningService<RoleClient, ClientConfig>;
+
+/// The way to one target. It keeps its HTTP connections, whichever session uses them.
+#[derive(Debug)]
+pub struct Connector {
+    way: Way,
+    is_noted: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Way {
+    Command(Command),
+    Url(Url, reqwest::Client),
+}
+
+impl Connector {
+    /// Connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`Fault::OurSide`] when the platform's certificates cannot be read.
+    pub fn new(target: Target) -> Result<Self, Fault> {
+        let way = match target {
+            Target::Command(command) => Way::Command(command),
+            Target::Url(url) => {
+                let client = http::client(&url)?;
+                Way::Url(url, client)
+            }
+        };
+        Ok(Self { way, is_noted: AtomicBool::new(false) })
+    }
+
+    /// Opens a session: starts the program or asks the address, and agrees on a revision, the
+    /// modern one when the server speaks it.
+    ///
+    /// # Errors
+    /// What went wrong within `time`. Nothing is left behind: a program that was started is
+    /// killed.
+    pub async fn open(&self, time: Duration) -> Result<Session, Fault> {
+        let session = match &self.way {
+            Way::Command(command) => start(command, time).await?,
+            Way::Url(url, client) => ask(url, client, time).await?,
+        };
+        let version = &session.server().protocol_version;
+        if !ProtocolVersion::KNOWN_VERSIONS.iter().any(|known| known.as_str() == version) {
+            return Err(Fault::ProtocolMismatch(format!("it insists on `{version}`")));
+        }
+        if !self.is_noted.swap(true, Ordering::Relaxed) {
+            let server = session.server();
+            tracing::debug!(name = %server.name, version = %server.version, revision = %version, "an MCP server answers");
+        }
+        Ok(session)
+    }
+}
+
+async fn start(command: &Command, time: Duration) -> Result<Session, Fault> {
+    let (mut child, stdout, stdin) = Child::spawn(command)?;
+    let transport =
+        AsyncRwTransport::new_client(stdout, stdin).with_max_line_length(MAX_MESSAGE_BYTES);
+    match serve(transport, time).await {
+        Ok(service) => Ok(Session::new(service, Some(child))),
+        Err(fault @ (Fault::NotMcp(_) | Fault::Other(_))) => {
+            Err(child.ended(END_OF_CHILD).await.unwrap_or(fault))
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+async fn ask(url: &Url, client: &reqwest::Client, time: Duration) -> Result<Session, Fault> {
+    let until = Instant::now() + time;
+    match serve(http::transport(client.clone(), url), time).await {
+        Ok(service) => Ok(Session::new(service, None)),
+        // Neither revision of Streamable HTTP is known there; the one before may be.
+        Err(fault @ Fault::Http(400..=499)) => {
+            let left = until.saturating_duration_since(Instant::now());
+            if sse_only::answers(client, url, left).await {
+                return Err(Fault::UnsupportedTransport);
+            }
+            Err(fault)
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+async fn serve<T, E, A>(transport: T, time: Duration) -> Result<Service, Fault>
+where
+    T: IntoTransport<RoleClient, E, A>,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let client = Implementation::new("mcpmon", env!("CARGO_PKG_VERSION"));
+    let config = ClientConfig::new(ClientCapabilities::default(), client)
+        .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE);
+    let lifecycle = ClientLifecycleMode::Auto {
+        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+        legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
+    };
+    // rmcp itself waits for ever.
+    let served = timeout(time, config.serve_with_lifecycle(transport, lifecycle)).await;
+    let served: Result<Service, ClientInitializeError> =
+        served.map_err(|_| Fault::Timeout { asked: "the first request", after: time })?;
+    let service = served.map_err(|error| Fault::of_opening(&error))?;
+    // Or a listing would be answered from memory when the server is dead.
+    service.set_response_cache_config(ClientCacheConfig::disabled()).await;
+    Ok(service)
+}
