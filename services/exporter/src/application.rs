@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix_web::dev::Server;
@@ -12,11 +12,12 @@ use mcpmon_bootstrap::http::listen::BindError;
 use mcpmon_bootstrap::http::{Readiness, host};
 use mcpmon_bootstrap::shutdown;
 use mcpmon_metrics::{Metrics, Options, catalogue};
+use secrecy::SecretString;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::alerts::Alerts;
-use crate::config::{Config, Limits};
+use crate::config::{Config, HealthMonitor, Limits};
 use crate::failures::Failures;
 use crate::http::{self, Buffers};
 use crate::ingest::Ingest;
@@ -71,12 +72,16 @@ impl Application {
         let address = listener.local_addr().map_err(BuildError::Address)?;
         let failures = Failures::new(config.keep_error_text);
         let started = Instant::now();
+        let monitor = OnceLock::new();
+        if let Some(configured) = config.health_monitor {
+            monitor.get_or_init(|| Monitor::new(configured));
+        }
         let state = State {
             ingest: Ingest::new(metrics.clone(), failures.clone()),
             failures,
             alerts: Alerts::new(&metrics),
             window: Window::starting(started),
-            monitor: config.health_monitor.map(Monitor::new),
+            monitor,
             tokens: config.listen.tokens,
             limits: config.limits,
             buffers: Buffers::new(config.limits.buffered_bytes),
@@ -102,6 +107,14 @@ impl Application {
         self.address
     }
 
+    /// Asks the health monitor at `address` for its verdict, unless the configuration names one:
+    /// for a program that runs both and learns the ports as it starts them.
+    pub fn ask_monitor(&self, address: SocketAddr, token: Option<SecretString>) {
+        let monitor = Monitor::new(HealthMonitor::at(address, token));
+        // The configured one stays.
+        let _ = self.state.monitor.set(monitor);
+    }
+
     #[cfg(test)]
     pub(crate) fn state(&self) -> Arc<State> {
         self.state.clone()
@@ -121,7 +134,7 @@ impl Application {
         let answering = self.readiness.guard("server");
         let mut background = JoinSet::new();
         background.spawn(sample(self.state.clone()));
-        if self.state.monitor.is_some() {
+        if self.state.monitor.get().is_some() {
             background.spawn(watch(self.state.clone()));
         }
         let connections = http::Connections::default();
@@ -186,7 +199,7 @@ async fn sample(state: Arc<State>) {
 
 /// Asks the health monitor for its verdict now and then.
 async fn watch(state: Arc<State>) {
-    if let Some(monitor) = &state.monitor {
+    if let Some(monitor) = state.monitor.get() {
         monitor.watch().await;
     }
 }

@@ -1,6 +1,7 @@
 //! What the exporter is told: keys, defaults and rules.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use hyper::Uri;
@@ -142,7 +143,14 @@ impl Limits {
 }
 
 impl HealthMonitor {
+    /// The monitor that listens there.
+    pub(crate) fn at(address: SocketAddr, token: Option<SecretString>) -> Self {
+        let url = format!("http://{address}").parse();
+        Self { url: url.expect("an address makes an authority"), token }
+    }
+
     fn read(s: &mut Settings) -> Option<Self> {
+        s.shared("health_monitor");
         let url = s.optional_checked(
             "health_monitor.url",
             "Where the health monitor answers, for the verdict on the page.",

@@ -1,6 +1,6 @@
 //! What the handlers share. Built by [`Application`](crate::Application) alone.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mcpmon_bootstrap::http::Tokens;
@@ -27,7 +27,7 @@ pub(crate) struct State {
     pub(crate) failures: Failures,
     pub(crate) alerts: Alerts,
     pub(crate) window: Window,
-    pub(crate) monitor: Option<Monitor>,
+    pub(crate) monitor: OnceLock<Monitor>,
     pub(crate) tokens: Tokens,
     pub(crate) limits: Limits,
     pub(crate) buffers: Buffers,

@@ -139,9 +139,7 @@ fn chosen(
 /// Adds a component of kind `http`.
 fn http(sources: Sources, name: &str, origin: &str, url: &str) -> Sources {
     let key = |key: &str| format!("{COMPONENTS}.{name}.{key}");
-    sources
-        .flag(origin, &key("kind"), Some("http"))
-        .flag(origin, &key("url"), Some(health_of(url)))
+    sources.flag(origin, &key("kind"), Some("http")).flag(origin, &key("url"), Some(health_of(url)))
 }
 
 /// A URL without a path means the health endpoint there.

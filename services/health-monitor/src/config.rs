@@ -57,6 +57,10 @@ impl Config {
     /// Reads every key. What is wrong is noted in `settings`, whose `finish` tells.
     pub fn read(settings: &mut Settings) -> Self {
         let s = settings;
+        // Where the exporter finds the monitor: in a file that both read.
+        for key in ["url", "token", "token_file"] {
+            s.foreign(&format!("health_monitor.{key}"));
+        }
         Self {
             listen: Listen::from_settings(s, "health_monitor", 9095, SCOPES),
             coordination: Coordination::read(s),
@@ -162,7 +166,8 @@ fn component(settings: &mut Settings, name: &str, defaults: Defaults) -> Option<
     let table = format!("{COMPONENTS}.{name}");
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if name.len() > LONGEST_NAME || !name.chars().all(legal) || name.starts_with('_') {
-        let expected = "expected a name of up to 64 letters, digits, `_` and `-`, not with `_` first";
+        let expected =
+            "expected a name of up to 64 letters, digits, `_` and `-`, not with `_` first";
         settings.reject(&table, format!("`{name}` is no name of a component; {expected}"));
         return None;
     }
@@ -206,7 +211,10 @@ fn common(keys: &mut Keys<'_>, name: &str, defaults: Defaults) -> (Option<Kind>,
         },
     );
     if server.is_some() && kind.is_some_and(|kind| kind.name != "mcp") {
-        keys.reject("server", format!("only a component of kind `mcp` has one, `{name}` is another"));
+        keys.reject(
+            "server",
+            format!("only a component of kind `mcp` has one, `{name}` is another"),
+        );
     }
     let shared = Shared {
         server,

@@ -54,8 +54,8 @@ pub(crate) fn routes(app: &mut ServiceConfig) {
         .route(web::get().to(list_maintenance))
         .route(web::head().to(list_maintenance))
         .route(web::post().to(start_maintenance));
-    let window = web::resource("/api/v1/maintenance/{component}")
-        .route(web::delete().to(end_maintenance));
+    let window =
+        web::resource("/api/v1/maintenance/{component}").route(web::delete().to(end_maintenance));
     app.app_data(web::PayloadConfig::new(LARGEST_BODY))
         .service(read("/metrics", metrics))
         .service(read("/health", health))
@@ -205,7 +205,8 @@ fn find(state: &State, name: &str) -> Result<Component, Problem> {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| bad(format!("the body is not as expected: {error}")))
+    serde_json::from_slice(body)
+        .map_err(|error| bad(format!("the body is not as expected: {error}")))
 }
 
 fn bad(detail: impl Into<String>) -> Problem {

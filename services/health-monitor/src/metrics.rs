@@ -61,8 +61,11 @@ impl Counts {
         self.add(catalogue::COMPONENT_CHECKS_MISSED, &[&component.name], missed);
         if let Some(server) = &component.server {
             let changes = checked.changes;
-            let counts =
-                [("added", changes.added), ("changed", changes.changed), ("removed", changes.removed)];
+            let counts = [
+                ("added", changes.added),
+                ("changed", changes.changed),
+                ("removed", changes.removed),
+            ];
             for (change, count) in counts {
                 self.add(catalogue::TOOLS_LIST_CHANGES, &[change, server], count);
             }

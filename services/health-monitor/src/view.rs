@@ -130,7 +130,8 @@ fn own_trouble(components: &[Watched]) -> Option<OwnTrouble> {
     let records = blind.iter().filter_map(|watched| watched.record.as_ref());
     let since = records.clone().map(|record| record.since).min()?;
     let error = records.filter_map(|record| record.error.as_deref()).next().unwrap_or_default();
-    let why = format!("nothing is known of {} of {} components: {error}", blind.len(), components.len());
+    let why =
+        format!("nothing is known of {} of {} components: {error}", blind.len(), components.len());
     Some(OwnTrouble { since, why })
 }
 

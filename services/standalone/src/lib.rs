@@ -2,6 +2,7 @@
 
 pub mod demo;
 mod demo_client;
+mod monitor;
 mod run;
 mod screen;
 

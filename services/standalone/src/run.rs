@@ -1,6 +1,5 @@
 //! `mcpmon run`: builds the services, starts the demo, shows where everything is, and stops it all.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +8,15 @@ use anyhow::Context as _;
 use mcp_exporter::{Application, Config, SECTIONS};
 use mcpmon_bootstrap::logging::Logging;
 use mcpmon_bootstrap::process::{self, Exit, OrExit as _};
+use mcpmon_bootstrap::ready::reachable;
 use mcpmon_bootstrap::{Settings, Sources, shutdown};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::demo::{Child, Totals, Traffic, demo_server, drive};
-use crate::screen::{Screen, Urls};
+use crate::monitor::Monitor;
+use crate::screen::{Health, Screen, Urls};
 
 /// The terminal belongs to the addresses and the totals; what the demo's clients run into, such as
 /// refused tokens, is on purpose.
@@ -52,11 +53,9 @@ pub(crate) fn pace(text: &str) -> Result<f64, String> {
 /// # Errors
 /// When the configuration is wrong or a part cannot start.
 pub async fn run(args: RunArgs) -> Result<(), Exit> {
-    let sources = Sources::from_process(args.config.clone(), SECTIONS)
-        .alias("METRICS_PORT", "exporter.port")
-        .alias("RUST_LOG", "log.filter");
-    let mut settings = Settings::load(sources)?;
+    let mut settings = Settings::load(sources(&args))?;
     let config = Config::read(&mut settings);
+    mcp_health_monitor::Config::read(&mut settings);
     let write_token = settings.secret("exporter.write_token", "Token of the scope `write`.");
     let logging = Logging::from_settings(&mut settings, LOG_FILTER);
     settings.finish()?;
@@ -65,9 +64,6 @@ pub async fn run(args: RunArgs) -> Result<(), Exit> {
     let signal = shutdown::requested().or_failed_start()?;
     let exporter = Application::build(config).or_failed_start()?;
     let (address, overview) = (exporter.address(), exporter.overview());
-    let stop = CancellationToken::new();
-    let stopped = stop.clone().cancelled_owned();
-    let mut exporter = tokio::spawn(async move { exporter.run(stopped).await });
     let exporter_url = format!("http://{}", reachable(address));
     let mut demo = if args.demo {
         Some(Demo::start(&args, &exporter_url, write_token.as_ref()).await.or_failed_start()?)
@@ -75,12 +71,22 @@ pub async fn run(args: RunArgs) -> Result<(), Exit> {
         None
     };
     let demo_url = demo.as_ref().map(|demo| demo.server.url().to_owned());
-    let screen = Screen::open(&Urls { exporter: exporter_url, demo: demo_url });
+    let monitor = Monitor::build(&args, &exporter_url, demo_url.as_deref())?;
+    exporter.ask_monitor(reachable(monitor.address()), monitor.read_token.clone());
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    let mut exporter = tokio::spawn(async move { exporter.run(stopped).await });
+    let health = Health { url: monitor.url(), reports: monitor.reports() };
+    let screen =
+        Screen::open(&Urls { exporter: exporter_url, demo: demo_url, health: health.url.clone() });
+    let stopped = stop.clone().cancelled_owned();
+    let mut monitor = tokio::spawn(async move { monitor.run(stopped).await });
     tokio::select! {
         name = signal => tracing::info!(signal = name, "stopping"),
         () = elapsed(args.duration) => {}
-        () = screen.follow(&overview) => {}
+        () = screen.follow(&overview, &health) => {}
         ended = &mut exporter => return ended.or_failed_start()?.or_failed_start(),
+        ended = &mut monitor => return ended.or_failed_start()?.or_failed_start(),
         status = died(demo.as_mut()) => {
             let why = format!("the demo's server ended by itself: {status}");
             return Err(Exit::because(process::FAILED, why));
@@ -90,9 +96,18 @@ pub async fn run(args: RunArgs) -> Result<(), Exit> {
         demo.stop().await;
     }
     // The demo's last events have arrived by now: its server flushed them before it ended.
-    screen.close(&overview).await;
+    screen.close(&overview, &health).await;
     stop.cancel();
+    monitor.await.or_failed_start()?.or_failed_start()?;
     exporter.await.or_failed_start()?.or_failed_start()
+}
+
+pub(crate) fn sources(args: &RunArgs) -> Sources {
+    Sources::from_process(args.config.clone(), SECTIONS)
+        .alias("METRICS_PORT", "exporter.port")
+        .alias("RUST_LOG", "log.filter")
+        .alias("SLACK_WEBHOOK_URL", "slack.webhook_url")
+        .alias("SLACK_WEBHOOK_URL_FILE", "slack.webhook_url_file")
 }
 
 /// How the demo's server ended, if there is one and it does.
@@ -110,15 +125,6 @@ async fn elapsed(duration: Option<Duration>) {
     match duration {
         Some(duration) => tokio::time::sleep(duration).await,
         None => std::future::pending().await,
-    }
-}
-
-/// The address under which this machine reaches itself.
-fn reachable(bound: SocketAddr) -> SocketAddr {
-    if bound.ip().is_unspecified() {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, bound.port()))
-    } else {
-        bound
     }
 }
 

@@ -1,9 +1,12 @@
 //! What a person sees in the terminal: where everything is, and a live line of totals.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_exporter::{Counted, Overview};
+use mcp_health_monitor::report::Report;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// On a terminal the line is rewritten; into a file or a pipe a new one is enough now and then.
@@ -15,6 +18,14 @@ const LOGGED: Duration = Duration::from_secs(5);
 pub(crate) struct Urls {
     pub(crate) exporter: String,
     pub(crate) demo: Option<String>,
+    pub(crate) health: String,
+}
+
+/// The health monitor.
+#[derive(Debug)]
+pub(crate) struct Health {
+    pub(crate) url: String,
+    pub(crate) reports: watch::Receiver<Arc<Report>>,
 }
 
 /// Standard output while the services run.
@@ -27,12 +38,13 @@ pub(crate) struct Screen {
 impl Screen {
     /// Says where everything is.
     pub(crate) fn open(urls: &Urls) -> Self {
-        let Urls { exporter, demo } = urls;
+        let Urls { exporter, demo, health } = urls;
         let mut text = format!(
             "DevSkyy MCP Monitoring\n\n  \
              Status page   {exporter}/\n  \
              Metrics       {exporter}/metrics\n  \
-             JSON          {exporter}/api/v1/summary\n"
+             JSON          {exporter}/api/v1/summary\n  \
+             Health        {health}/api/v1/components\n"
         );
         if let Some(demo) = demo {
             text += &format!("  Demo server   {demo}   (its work is simulated)\n");
@@ -46,26 +58,29 @@ impl Screen {
     }
 
     /// Shows the totals until it is dropped.
-    pub(crate) async fn follow(&self, overview: &Overview) {
+    pub(crate) async fn follow(&self, overview: &Overview, health: &Health) {
         let mut ticks = interval(if self.is_terminal { LIVE } else { LOGGED });
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.show(overview).await;
+            self.show(overview, health).await;
         }
     }
 
     /// Shows the totals a last time.
-    pub(crate) async fn close(self, overview: &Overview) {
-        self.show(overview).await;
+    pub(crate) async fn close(self, overview: &Overview, health: &Health) {
+        self.show(overview, health).await;
         if self.is_terminal {
             say("\n");
         }
     }
 
-    async fn show(&self, overview: &Overview) {
+    async fn show(&self, overview: &Overview, health: &Health) {
         let line = match overview.read().await {
-            Ok(counted) => line(self.started.elapsed(), counted),
+            Ok(counted) => {
+                let health = health.reports.borrow().overall.status.as_str();
+                line(self.started.elapsed(), counted, health)
+            }
             Err(error) => format!("no totals: {error}"),
         };
         // Carriage return, and what was there before is erased.
@@ -73,12 +88,12 @@ impl Screen {
     }
 }
 
-fn line(age: Duration, counted: Counted) -> String {
+fn line(age: Duration, counted: Counted, health: &str) -> String {
     let Counted { calls, errors, tokens, cost_usd } = counted;
     let seconds = age.as_secs();
     let ratio = if calls == 0 { 0.0 } else { errors as f64 * 100.0 / calls as f64 };
     format!(
-        "{:02}:{:02}  {calls} calls  {errors} errors ({ratio:.1} %)  {tokens} tokens  ${cost_usd:.4}",
+        "{:02}:{:02}  {calls} calls  {errors} errors ({ratio:.1} %)  {tokens} tokens  ${cost_usd:.4}  health {health}",
         seconds / 60,
         seconds % 60,
     )
@@ -98,13 +113,13 @@ mod tests {
     fn the_line_says_what_was_counted() {
         let counted = Counted { calls: 412, errors: 31, tokens: 58_211, cost_usd: 0.42 };
         assert_eq!(
-            line(Duration::from_secs(72), counted),
-            "01:12  412 calls  31 errors (7.5 %)  58211 tokens  $0.4200"
+            line(Duration::from_secs(72), counted, "green"),
+            "01:12  412 calls  31 errors (7.5 %)  58211 tokens  $0.4200  health green"
         );
         let nothing = Counted { calls: 0, errors: 0, tokens: 0, cost_usd: 0.0 };
         assert_eq!(
-            line(Duration::ZERO, nothing),
-            "00:00  0 calls  0 errors (0.0 %)  0 tokens  $0.0000"
+            line(Duration::ZERO, nothing, "unknown"),
+            "00:00  0 calls  0 errors (0.0 %)  0 tokens  $0.0000  health unknown"
         );
     }
 }

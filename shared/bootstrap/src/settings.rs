@@ -40,6 +40,10 @@ pub struct Settings {
     tree: Tree,
     sections: &'static [&'static str],
     keys: Vec<KeyDoc>,
+    /// Sections of which others read keys too.
+    shared: Vec<&'static str>,
+    /// Keys of our own sections that others read.
+    foreign: Vec<String>,
     problems: Vec<String>,
 }
 
@@ -52,12 +56,19 @@ impl Settings {
         let sections = sources.sections;
         let file = sources.file.clone();
         let tree = Tree::load(file.as_deref(), sources.into_layers())?;
-        Ok(Self { tree, sections, keys: Vec::new(), problems: Vec::new() })
+        Ok(Self { tree, sections, ..Self::empty() })
     }
 
     /// Settings without any source, where every key has its default.
     pub fn empty() -> Self {
-        Self { tree: Tree::default(), sections: &[], keys: Vec::new(), problems: Vec::new() }
+        Self {
+            tree: Tree::default(),
+            sections: &[],
+            keys: Vec::new(),
+            shared: Vec::new(),
+            foreign: Vec::new(),
+            problems: Vec::new(),
+        }
     }
 
     /// Notes that a key's value breaks a rule that its reader cannot see, such as a rule about
@@ -77,6 +88,17 @@ impl Settings {
         self.tree.get(key).is_some()
     }
 
+    /// Says that another service owns `section`, of which this one reads some keys: those that it
+    /// does not read are not unknown.
+    pub fn shared(&mut self, section: &'static str) {
+        self.shared.push(section);
+    }
+
+    /// Says that another service reads `key` in a section of this one.
+    pub fn foreign(&mut self, key: &str) {
+        self.foreign.push(key.to_owned());
+    }
+
     /// The keys read so far, in the order of their first reading.
     pub fn documentation(&self) -> &[KeyDoc] {
         &self.keys
@@ -89,7 +111,9 @@ impl Settings {
     /// section that was read, or in a section that no service knows. Variables of the environment
     /// in a section that was not read belong to somebody else.
     pub fn finish(mut self) -> Result<(), ConfigErrors> {
-        self.problems.extend(unknown::find(&self.tree, &self.keys, self.sections));
+        let keys = self.keys.iter().map(|key| key.key.as_str());
+        let keys: Vec<&str> = keys.chain(self.foreign.iter().map(String::as_str)).collect();
+        self.problems.extend(unknown::find(&self.tree, &keys, self.sections, &self.shared));
         if self.problems.is_empty() { Ok(()) } else { Err(ConfigErrors::new(self.problems)) }
     }
 

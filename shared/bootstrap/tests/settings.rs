@@ -244,3 +244,20 @@ fn tables_that_the_user_names_are_listed() {
     assert_eq!(settings.tables("demo.port"), [""; 0]);
     assert_eq!(settings.tables("demo.none"), [""; 0]);
 }
+
+#[test]
+fn services_that_share_a_section_leave_each_other_s_keys_alone() {
+    let set = |settings: Sources, key| settings.flag("--given", key, Some(7));
+    let given = || set(set(Sources::default(), "demo.mine"), "demo.theirs");
+    let mut settings = Settings::load(given()).unwrap();
+    settings.value("demo.mine", 0, "");
+    settings.shared("demo");
+    settings.finish().unwrap();
+    let mut settings = Settings::load(given()).unwrap();
+    settings.value("demo.mine", 0, "");
+    settings.foreign("demo.theirs");
+    settings.finish().unwrap();
+    let mut settings = Settings::load(given()).unwrap();
+    settings.value("demo.mine", 0, "");
+    assert!(settings.finish().unwrap_err().to_string().contains("demo.theirs"));
+}

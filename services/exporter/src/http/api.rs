@@ -73,7 +73,7 @@ struct Status {
 /// `GET /api/v1/status`: the verdict of the health monitor, or of traffic alone.
 pub(super) async fn status(state: Shared, request: HttpRequest) -> Result<HttpResponse, Problem> {
     may_read(&state, &request)?;
-    let verdict = match state.monitor.as_ref().map(crate::monitor::Monitor::verdict) {
+    let verdict = match state.monitor.get().map(crate::monitor::Monitor::verdict) {
         Some(Ok(verdict)) => verdict,
         asked => {
             let (_, mut verdict) = read_summary(&state).await?;

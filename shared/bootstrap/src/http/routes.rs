@@ -6,7 +6,9 @@ use std::future::ready;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::web::{self, Payload};
-use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, ResponseError as _, Route};
+use actix_web::{
+    FromRequest, Handler, HttpResponse, Resource, Responder, ResponseError as _, Route,
+};
 
 use super::{Problem, body};
 

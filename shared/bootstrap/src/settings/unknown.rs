@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::environment_name;
 use super::tree::{Leaf, Origin, Tree};
-use super::{KeyDoc, environment_name};
 
 /// How alike two names must be, from 0 to 1, for one to be taken for the other misspelt.
 const ALIKE: f64 = 0.7;
@@ -12,8 +12,14 @@ const ALIKE: f64 = 0.7;
 ///
 /// A section that other services read is theirs, and so is every section that only the
 /// environment names, for services may share an environment.
-pub(super) fn find(tree: &Tree, keys: &[KeyDoc], sections: &[&'static str]) -> Vec<String> {
-    let keys: Vec<&str> = keys.iter().map(|key| key.key.as_str()).collect();
+///
+/// Of a `shared` section others read keys too.
+pub(super) fn find(
+    tree: &Tree,
+    keys: &[&str],
+    sections: &[&'static str],
+    shared: &[&'static str],
+) -> Vec<String> {
     let read: BTreeSet<&str> = keys.iter().map(|key| section(key)).collect();
     let known: BTreeSet<&str> = sections.iter().copied().chain(read.iter().copied()).collect();
 
@@ -21,13 +27,16 @@ pub(super) fn find(tree: &Tree, keys: &[KeyDoc], sections: &[&'static str]) -> V
     let mut unknown_sections = BTreeSet::new();
     for leaf in tree.leaves() {
         let name = section(&leaf.path);
+        if shared.contains(&name) {
+            continue;
+        }
         if read.contains(name) {
-            lines.extend(unknown_key(&leaf, &keys));
+            lines.extend(unknown_key(&leaf, keys));
         } else if !known.contains(name)
             && !matches!(leaf.origin, Origin::Environment(_))
             && unknown_sections.insert(name.to_owned())
         {
-            lines.push(unknown_section(&leaf, name, &keys, &known));
+            lines.push(unknown_section(&leaf, name, keys, &known));
         }
     }
     lines

@@ -1,0 +1,90 @@
+//! The health monitor beside the exporter: what it checks where nobody named anything, and a state
+//! directory that ends with the process.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mcp_health_monitor::config::COMPONENTS;
+use mcp_health_monitor::report::Report;
+use mcp_health_monitor::{Application, Config};
+use mcpmon_bootstrap::process::{Exit, OrExit as _};
+use mcpmon_bootstrap::ready::reachable;
+use mcpmon_bootstrap::{Settings, Sources};
+use secrecy::SecretString;
+use tempfile::TempDir;
+use tokio::sync::{mpsc, watch};
+
+use crate::run::{RunArgs, sources};
+
+/// A person who watches the terminal wants to see something happen.
+const INTERVAL_SECONDS: f64 = 5.0;
+const RECHECK_SECONDS: f64 = 2.0;
+
+/// The built monitor.
+#[derive(Debug)]
+pub(crate) struct Monitor {
+    application: Application,
+    pub(crate) read_token: Option<SecretString>,
+    /// Only where nobody named a state directory: then nothing is kept.
+    state: Option<TempDir>,
+}
+
+impl Monitor {
+    /// Builds it with the configured components, or else the exporter and the demo's server.
+    pub(crate) fn build(
+        args: &RunArgs,
+        exporter_url: &str,
+        demo_url: Option<&str>,
+    ) -> Result<Self, Exit> {
+        let known = Settings::load(sources(args))?;
+        let mut sources = sources(args);
+        if known.tables(COMPONENTS).is_empty() {
+            sources = component(sources, "metrics_server", "exporter", exporter_url);
+            if let Some(url) = demo_url {
+                sources = component(sources, "boutique", "mcp", url);
+            }
+            let unset = |key: &str| !known.is_set(key);
+            for (key, seconds) in [
+                ("health_monitor.interval_seconds", INTERVAL_SECONDS),
+                ("health_monitor.recheck_seconds", RECHECK_SECONDS),
+            ] {
+                sources = sources.flag("the demo", key, unset(key).then_some(seconds));
+            }
+        }
+        let kept = known.is_set("coordination.state_dir");
+        let state = if kept { None } else { Some(tempfile::tempdir().or_failed_start()?) };
+        let directory = state.as_ref().map(|state| state.path().display().to_string());
+        sources = sources.flag("mcpmon", "coordination.state_dir", directory);
+        let mut settings = Settings::load(sources)?;
+        let config = Config::read(&mut settings);
+        let read_token = settings.secret("health_monitor.read_token", "");
+        let application = Application::build(config).or_failed_start()?;
+        Ok(Self { application, read_token, state })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.application.address()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", reachable(self.address()))
+    }
+
+    pub(crate) fn reports(&self) -> watch::Receiver<Arc<Report>> {
+        self.application.reports()
+    }
+
+    /// Checks until `stop`.
+    pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
+        let Self { application, state: _state, .. } = self;
+        // The demo's components are not in a file that could be read again.
+        let (_nobody_asks, reloads) = mpsc::channel(1);
+        let reload = Box::new(|| unreachable!("nobody asks"));
+        application.run(reload, reloads, stop).await
+    }
+}
+
+fn component(sources: Sources, name: &str, kind: &str, url: &str) -> Sources {
+    let key = |key: &str| format!("{COMPONENTS}.{name}.{key}");
+    sources.flag("mcpmon", &key("kind"), Some(kind)).flag("mcpmon", &key("url"), Some(url))
+}
