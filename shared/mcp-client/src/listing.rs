@@ -106,8 +106,8 @@ impl Listing {
         for (name, tool) in tools {
             if name.len() > MAX_NAME_BYTES {
                 self.note(format!("a name is longer than {MAX_NAME_BYTES} bytes"));
-            } else if self.tools.insert(name, tool).is_some() {
-                self.note("a name comes twice".to_owned());
+            } else {
+                self.tools.insert(name, tool);
             }
         }
     }
