@@ -22,6 +22,9 @@ use crate::{Command, Fault};
 /// What a program inherits, as the SDKs' own clients do it.
 const INHERITED: [&str; 10] =
     ["HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
+/// How long a program that broke off may take to end, for us to say how it did.
+pub(crate) const END_OF_CHILD: Duration = Duration::from_millis(300);
+
 /// What is kept of a line, in bytes.
 const LONGEST_LINE: usize = 512;
 /// How long a program that ended may take to have its last words read.

@@ -1,6 +1,5 @@
 //! Opens sessions with one target.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rmcp::model::{ClientCapabilities, ClientConfig, Implementation, ProtocolVersion};
@@ -12,21 +11,15 @@ use rmcp::transport::IntoTransport;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use tokio::time::{Instant, timeout};
 
-use crate::child::Child;
+use crate::child::{Child, END_OF_CHILD};
 use crate::{Command, Fault, MAX_MESSAGE_BYTES, Session, Target, Url, http, sse_only};
-
-/// How long a program that closed its output may take to end, for us to say how it did.
-const END_OF_CHILD: Duration = Duration::from_millis(300);
 
 /// The client's side of a session, as rmcp runs it.
 pub(crate) type Service = RunningService<RoleClient, ClientConfig>;
 
 /// The way to one target. It keeps its HTTP connections, whichever session uses them.
 #[derive(Debug)]
-pub struct Connector {
-    way: Way,
-    is_noted: AtomicBool,
-}
+pub struct Connector(Way);
 
 #[derive(Debug)]
 enum Way {
@@ -47,7 +40,7 @@ impl Connector {
                 Way::Url(url, client)
             }
         };
-        Ok(Self { way, is_noted: AtomicBool::new(false) })
+        Ok(Self(way))
     }
 
     /// Opens a session: starts the program or asks the address, and agrees on a revision, the
@@ -57,7 +50,7 @@ impl Connector {
     /// What went wrong within `time`. Nothing is left behind: a program that was started is
     /// killed.
     pub async fn open(&self, time: Duration) -> Result<Session, Fault> {
-        let session = match &self.way {
+        let session = match &self.0 {
             Way::Command(command) => start(command, time).await?,
             Way::Url(url, client) => ask(url, client, time).await?,
         };
@@ -65,10 +58,7 @@ impl Connector {
         if !ProtocolVersion::KNOWN_VERSIONS.iter().any(|known| known.as_str() == version) {
             return Err(Fault::ProtocolMismatch(format!("it insists on `{version}`")));
         }
-        if !self.is_noted.swap(true, Ordering::Relaxed) {
-            let server = session.server();
-            tracing::debug!(name = %server.name, version = %server.version, revision = %version, "an MCP server answers");
-        }
+        tracing::debug!(server = ?session.server(), "an MCP session is open");
         Ok(session)
     }
 }

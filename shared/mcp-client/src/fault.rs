@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use mcpmon_metrics::redact;
 use rmcp::ErrorData;
+use rmcp::model::ProtocolVersion;
 use rmcp::service::{ClientInitializeError, ServiceError};
 use rmcp::transport::DynamicTransportError;
 use rmcp::transport::streamable_http_client::StreamableHttpError;
@@ -124,7 +125,7 @@ impl Fault {
             },
             ClientInitializeError::NoCompatibleProtocolVersion { server_supported, .. } => {
                 let theirs: Vec<_> =
-                    server_supported.iter().take(8).map(|version| version.as_str()).collect();
+                    server_supported.iter().take(8).map(ProtocolVersion::as_str).collect();
                 Self::ProtocolMismatch(short(&format!("it speaks {}", theirs.join(", "))))
             }
             ClientInitializeError::ConnectionClosed(_) => {

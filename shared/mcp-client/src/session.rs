@@ -9,14 +9,12 @@ use rmcp::model::{
 use tokio::time::timeout;
 
 use crate::Fault;
-use crate::child::Child;
+use crate::child::{Child, END_OF_CHILD};
 use crate::connect::Service;
 use crate::fault::short;
 
 /// How long the goodbye may take: what is in flight is given up and the session is deleted.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// How long a program that does not answer any more may take to end, for us to say how it did.
-const END_OF_CHILD: Duration = Duration::from_millis(300);
 
 /// A session with a server. After a fault that is no [`Fault::Rpc`] it is of no more use.
 #[derive(Debug)]

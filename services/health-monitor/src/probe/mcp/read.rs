@@ -38,6 +38,10 @@ pub(in crate::probe) fn read(keys: &mut Keys<'_>) -> Option<Box<dyn Probe>> {
         "How long `command` may take to start and answer; later checks have the usual deadline.",
     );
     let canary = canary(keys);
+    // Not a rule of the key alone, whose error would show the value.
+    if url.as_deref().is_some_and(has_password) {
+        keys.reject("url", "holds a user or a password; put a secret into `token`");
+    }
     let target = target(keys, command, url, token, env, cwd)?;
     let is_program = matches!(target, Target::Command(_));
     let connector = Connector::new(target)
@@ -131,8 +135,9 @@ fn url(text: String) -> Result<String, String> {
     if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
         return Err(format!("expected an address with http or https, {example}"));
     }
-    if !parsed.username().is_empty() || parsed.password().is_some() {
-        return Err("holds a user or a password; put a secret into `token`".to_owned());
-    }
     Ok(text)
+}
+
+fn has_password(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
 }

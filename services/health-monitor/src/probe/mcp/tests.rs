@@ -244,6 +244,31 @@ async fn a_session_that_the_server_forgot_is_no_failure() {
 }
 
 #[tokio::test]
+async fn a_server_that_was_restarted_is_no_failure() {
+    let first = server(|request| result(request, &tools(&["a"])));
+    let (addr, probe) = (first.addr(), at(&first, ""));
+    assert_eq!(probe.check(DEADLINE).await.outcome, Outcome::Ok);
+    drop(first);
+    assert_eq!(failure(&probe.check(DEADLINE).await), Failure::ConnectionRefused);
+    let _second = HttpScript::start_on(addr, |request| match message(request)["method"].as_str() {
+        Some("server/discover") => Answer::status(400, ""),
+        Some("initialize") => result(
+            request,
+            &json!({
+                "protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
+                "serverInfo": {"name": "s", "version": "1"},
+            }),
+        ),
+        Some("ping") => result(request, &json!({})),
+        Some("tools/list") => result(request, &tools(&["a"])),
+        _ => Answer::status(202, ""),
+    });
+    let finding = probe.check(DEADLINE).await;
+    assert_eq!(finding.outcome, Outcome::Ok, "{finding:?}");
+    assert_eq!(finding.inventory.unwrap().protocol_version, "2025-06-18");
+}
+
+#[tokio::test]
 async fn a_program_is_kept_and_replaced_when_it_ended() {
     let state = tempfile::tempdir().unwrap();
     let probe = program(
