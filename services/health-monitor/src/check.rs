@@ -75,10 +75,10 @@ impl Checker {
             return Finding::unknown(Unknown::OurSide, "the monitor is stopping");
         };
         let patience = component.patience();
-        let (probe, deadline) = (component.probe.clone(), component.deadline);
+        let probe = component.probe.clone();
         let started = Instant::now();
         // A task of its own, so that a probe that panics is our fault and not our end.
-        let mut asking = tokio::spawn(async move { probe.check(deadline).await });
+        let mut asking = tokio::spawn(async move { probe.check(patience).await });
         let finding = match timeout(patience + GRACE, &mut asking).await {
             Ok(Ok(finding)) => finding,
             Ok(Err(panic)) => {

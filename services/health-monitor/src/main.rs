@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         })?;
         let mut settings = arguments.settings()?;
         let config = Config::read(&mut settings);
-        let quiet = if arguments.once { "error" } else { "info,actix_server=warn" };
+        let quiet = if arguments.once { "error" } else { "info,actix_server=warn,rmcp=off" };
         let logging = Logging::from_settings(&mut settings, quiet);
         let operate_token = settings.secret("health_monitor.operate_token", "");
         settings.finish()?;
