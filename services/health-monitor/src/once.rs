@@ -8,7 +8,6 @@ use futures_util::future::join_all;
 use mcpmon_coordination::settings::OpenError;
 use mcpmon_coordination::shadow::JournalError;
 use mcpmon_coordination::{Holder, Memory, Shadow, Store};
-use mcpmon_metrics::{Metrics, Options};
 use tokio::time::Instant;
 
 use crate::application::JOURNAL;
@@ -16,6 +15,7 @@ use crate::check::Checker;
 use crate::clock;
 use crate::config::Config;
 use crate::lag::Lag;
+use crate::metrics;
 use crate::notice::Notifier;
 use crate::opinion::Opinion;
 use crate::report::Report;
@@ -73,7 +73,7 @@ pub async fn run(config: Config) -> Result<Once, OpenError> {
     let snapshot = view.snapshot(opened.as_deref().is_none_or(is_up));
     let report = Opinion::ask(&snapshot).await.report(&snapshot, &config.watch.objectives);
     if opened.is_some() {
-        let metrics = Metrics::new(Options::new("mcp-health-monitor", env!("CARGO_PKG_VERSION")));
+        let metrics = metrics::new();
         match Notifier::new(store, Holder::new(), &config.slack, &metrics) {
             Ok(notifier) => {
                 let flushed = notifier.flush(&snapshot, Instant::now() + SENDING).await;

@@ -19,7 +19,7 @@ pub use self::server::NO_TOOL;
 use self::server::{NameMap, Server, Trust};
 use self::tool::Tool;
 use crate::admission::Budgets;
-use crate::catalogue;
+use crate::catalogue::{self, Publisher};
 use crate::event::{Event, Origin, ToolCall};
 use crate::label::{Bounded, Label, LimitType, Method, Observer, ProtocolVersion, Transport};
 use crate::name::{Name, OTHER};
@@ -44,6 +44,8 @@ pub struct Options {
     pub prices: Prices,
     /// How long a process may be silent before its readings end; none for readings of our own.
     pub source_expiry: Option<Duration>,
+    /// Whose families are exposed, beside those that each process has; none for all.
+    pub publisher: Option<Publisher>,
 }
 
 impl Options {
@@ -56,6 +58,7 @@ impl Options {
             otel_semconv: false,
             prices: Prices::shipped(),
             source_expiry: None,
+            publisher: None,
         }
     }
 }
@@ -100,8 +103,9 @@ impl fmt::Debug for ServerMetrics {
 impl Metrics {
     /// Builds every instrument, in a registry of its own.
     pub fn new(options: Options) -> Self {
-        let Options { service, version, budgets, otel_semconv, prices, source_expiry } = options;
-        let telemetry = Telemetry::new(&budgets);
+        let Options { service, version, budgets, otel_semconv, prices, source_expiry, publisher } =
+            options;
+        let telemetry = Telemetry::new(&budgets, publisher);
         let families = Families::new(&telemetry, &budgets, prices);
         let sources = Arc::new(Sources::new(source_expiry));
         let servers = Arc::<Servers>::default();
