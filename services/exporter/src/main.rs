@@ -1,12 +1,11 @@
 //! The command `mcp-exporter`.
 
-mod health;
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use mcp_exporter::{Application, Config, SECTIONS};
+use mcpmon_bootstrap::http::health;
 use mcpmon_bootstrap::logging::Logging;
 use mcpmon_bootstrap::process::{self, Exit, OrExit as _};
 use mcpmon_bootstrap::{Settings, Sources, shutdown};

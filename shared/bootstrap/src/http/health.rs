@@ -1,5 +1,5 @@
-//! `mcp-exporter --health`: asks the running exporter whether it is ready. It is the health check
-//! of containers, whose image holds this one program and no shell.
+//! Asks a service of this machine whether it is ready: `mcp-exporter --health`. It is the health
+//! check of containers, whose image holds one program and no shell.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -7,16 +7,18 @@ use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The reply is a few hundred bytes; whoever sends more is not the exporter.
+/// The reply is a few hundred bytes; whoever sends more is none of our services.
 const LONGEST_REPLY: u64 = 16 * 1024;
 
-/// Why the exporter is not known to be ready.
+/// Why a service is not known to be ready.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unhealthy {
+pub enum Unhealthy {
     /// Nobody answered.
     #[error("no answer from http://{address}/health/ready")]
     Silent {
+        /// Who was asked.
         address: SocketAddr,
+        /// What came instead of an answer.
         #[source]
         source: io::Error,
     },
@@ -25,11 +27,11 @@ pub(crate) enum Unhealthy {
     Pending(String),
 }
 
-/// Asks the exporter that listens on `address`, over loopback where it listens everywhere.
+/// Asks the service that listens on `address`, over loopback where it listens everywhere.
 ///
 /// # Errors
 /// When it does not say within 2 s that it is ready.
-pub(crate) fn check(address: SocketAddr) -> Result<(), Unhealthy> {
+pub fn check(address: SocketAddr) -> Result<(), Unhealthy> {
     let address = reachable(address);
     let reply = ask(address).map_err(|source| Unhealthy::Silent { address, source })?;
     let status = reply.split(' ').nth(1);
