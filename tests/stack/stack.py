@@ -177,7 +177,7 @@ def fast_prometheus(folder: Path) -> Path:
     """The shipped configuration in seconds instead of minutes; promtool's tests keep to the minutes."""
     shutil.copytree(ROOT / "prometheus", folder)
     for file in [folder / "prometheus.yml", *(folder / "rules").glob("*.yml")]:
-        text = re.sub(r"\b((?:scrape_|evaluation_)?interval): *\d+s", r"\1: 2s", file.read_text())
+        text = re.sub(r"\b((?:scrape_|evaluation_)?interval): *\d+[sm]", r"\1: 2s", file.read_text())
         text = re.sub(r"\bfor: 1m$", "for: 4s", text, flags=re.MULTILINE)
         file.write_text(text.replace("scrape_timeout: 10s", "scrape_timeout: 2s"))
     for path in [folder, *folder.rglob("*")]:
