@@ -32,6 +32,8 @@ def stack(slack):
         yield stack
     finally:
         stack.make("down", ARGS="--volumes")
+        # The engine's data stay for the next run, and these are of no use to it.
+        docker("image", "prune", "--force")
 
 
 @pytest.fixture(scope="session")
