@@ -35,7 +35,7 @@ build: ## Compile the optimised programs into target/release
 
 ##@ Test
 
-STAGES := test-deps fmt clippy deny nextest doctests rustdoc generate-check e2e rules dashboards
+STAGES := test-deps fmt clippy deny nextest doctests rustdoc generate-check e2e rules dashboards stack
 
 .PHONY: test
 test: ## Run every stage below and say what each took

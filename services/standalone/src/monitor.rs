@@ -8,7 +8,7 @@ use mcp_health_monitor::config::COMPONENTS;
 use mcp_health_monitor::report::Report;
 use mcp_health_monitor::{Application, Config};
 use mcpmon_bootstrap::process::{Exit, OrExit as _};
-use mcpmon_bootstrap::ready::reachable;
+use mcpmon_bootstrap::http::health::reachable;
 use mcpmon_bootstrap::{Settings, Sources};
 use secrecy::SecretString;
 use tempfile::TempDir;
