@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use mcp_health_monitor::{Application, Config, once};
+use mcpmon_bootstrap::http::health;
 use mcpmon_bootstrap::logging::Logging;
 use mcpmon_bootstrap::process::{self, Exit, OrExit as _};
-use mcpmon_bootstrap::http::health;
 use mcpmon_bootstrap::shutdown;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;

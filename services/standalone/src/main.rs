@@ -51,7 +51,9 @@ fn main() -> ExitCode {
             Command::Run(args) => runtime.block_on(mcpmon::run(args)),
             Command::DemoServer(args) => {
                 // Its parent's terminal is its own.
-                Logging::from_settings(&mut Settings::empty(), "warn,rmcp=off").start().or_failed_start()?;
+                Logging::from_settings(&mut Settings::empty(), "warn,rmcp=off")
+                    .start()
+                    .or_failed_start()?;
                 runtime.block_on(boutique_server::run(args)).or_failed_start()
             }
             Command::DemoClient(args) => {
