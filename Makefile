@@ -104,6 +104,7 @@ generate: ## Write the generated files anew
 
 .PHONY: bench
 bench: ## Run the benchmarks, each interleaved with its baseline
+	@tests/tools/test-deps bench
 	cargo build --release $(LOCKED) $(SERVICES)
 	cargo run --release $(LOCKED) -p mcpmon-bench -- $(ARGS)
 

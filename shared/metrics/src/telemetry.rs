@@ -21,7 +21,7 @@ use prometheus::{Registry, TextEncoder};
 use crate::admission::Budgets;
 use crate::catalogue::{self, Family, Kind, Publisher};
 use crate::histogram::CellFamily;
-use crate::summary::SummaryFamily;
+use crate::summary::{Direction, SummaryFamily};
 
 /// The `Content-Type` of [`crate::Metrics::encode`]'s text.
 pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -139,8 +139,8 @@ impl Telemetry {
         Histograms(builder.with_boundaries(bounds.to_vec()).build(), family)
     }
 
-    pub(crate) fn summaries(&self, family: Family) -> SummaryFamily {
-        let summaries = SummaryFamily::new(family);
+    pub(crate) fn summaries(&self, family: Family, direction: Direction) -> SummaryFamily {
+        let summaries = SummaryFamily::new(family, direction);
         self.registry
             .register(Box::new(summaries.clone()))
             .expect("names in the catalogue are unique and its labels legal");
