@@ -213,7 +213,7 @@ fn common(keys: &mut Keys<'_>, name: &str, defaults: Defaults) -> (Option<Kind>,
     if server.is_some() && kind.is_some_and(|kind| kind.name != "mcp") {
         keys.reject(
             "server",
-            format!("only a component of kind `mcp` has one, `{name}` is another"),
+            format!("only a component of kind `mcp` has one, and `{name}` is of another"),
         );
     }
     let shared = Shared {
