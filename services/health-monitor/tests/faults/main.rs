@@ -4,6 +4,12 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a broken assumption fails the test")]
 
+mod absent;
+mod listing;
+mod message;
+mod process;
 mod redis;
 mod replicas;
+mod storm;
 mod support;
+mod target;

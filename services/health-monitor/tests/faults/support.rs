@@ -14,8 +14,8 @@ use mcpmon_coordination::{Redis, RedisConfig};
 use mcpmon_testkit::redis_server::RedisServer;
 use tempfile::TempDir;
 
-pub(crate) use self::monitor::{Monitor, Reply, run, until};
-pub(crate) use self::slack::{Kind, Slack, Told};
+pub(crate) use self::monitor::{Monitor, OPERATE, READ, until};
+pub(crate) use self::slack::{Kind, Slack};
 pub(crate) use self::target::{Target, Way};
 
 /// How long a test waits for something that should happen: longer than any lease, and than the
@@ -34,7 +34,14 @@ impl World {
         let world = Self { folder: tempfile::tempdir().unwrap(), text: String::new() };
         world
             .section("slack", &format!("webhook_url = \"{}\"\ngroup_seconds = 0.2", slack.webhook()))
-            .section("health_monitor", "port = 0\noperate_token = \"operate-0123456789abcdef\"\nread_token = \"read-0123456789abcdefgh\"\ninterval_seconds = 0.5\nrecheck_seconds = 0.2\ntimeout_seconds = 1\nshutdown_grace_seconds = 3")
+            .section(
+                "health_monitor",
+                &format!(
+                    "port = 0\nread_token = \"{READ}\"\noperate_token = \"{OPERATE}\"\n\
+                     interval_seconds = 0.5\nrecheck_seconds = 0.2\ntimeout_seconds = 1\n\
+                     shutdown_grace_seconds = 3"
+                ),
+            )
     }
 
     pub(crate) fn section(mut self, name: &str, keys: &str) -> Self {

@@ -16,12 +16,19 @@ use super::PATIENCE;
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_mcp-health-monitor");
 
+/// The tokens of every monitor here.
+pub(crate) const READ: &str = "read-0123456789abcdefgh";
+pub(crate) const OPERATE: &str = "operate-0123456789abcdef";
+
 /// A running monitor. It is killed when it is dropped.
 pub(crate) struct Monitor {
     child: Child,
     address: SocketAddr,
     log: PathBuf,
 }
+
+/// A connection that is kept.
+pub(crate) struct Kept(BufReader<TcpStream>);
 
 /// A reply over HTTP.
 #[derive(Debug, Clone)]
@@ -101,6 +108,13 @@ impl Monitor {
         self.address
     }
 
+    /// Opens a connection for several requests.
+    pub(crate) fn connect(&self) -> Kept {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        Kept(BufReader::new(stream))
+    }
+
     /// What it wrote to standard error.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
@@ -155,14 +169,14 @@ impl Monitor {
 
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> String {
-        let reply = self.try_send("GET", path, "read-0123456789abcdefgh", "").unwrap();
+        let reply = self.try_send("GET", path, READ, "").unwrap();
         assert_eq!(reply.status, 200, "{path}: {reply:?}\n{}", self.log());
         reply.body
     }
 
     #[track_caller]
     pub(crate) fn post(&self, path: &str, body: &str) -> Reply {
-        self.try_send("POST", path, "operate-0123456789abcdef", body).unwrap()
+        self.try_send("POST", path, OPERATE, body).unwrap()
     }
 
     /// `GET /api/v1/components`.
@@ -196,7 +210,7 @@ impl Monitor {
 
     /// Waits until the report is as wanted, and gives it.
     #[track_caller]
-    pub(crate) fn wait(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn wait(&self, what: &str, mut wanted: impl FnMut(&Value) -> bool) -> Value {
         let end = Instant::now() + PATIENCE;
         loop {
             let report = self.report();
@@ -207,6 +221,35 @@ impl Monitor {
             assert!(!late, "not within {PATIENCE:?}: {what}\n{report:#}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(25));
         }
+    }
+}
+
+impl Kept {
+    /// The body of a good reply.
+    #[track_caller]
+    pub(crate) fn get(&mut self, path: &str) -> String {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {READ}\r\n\r\n"
+        );
+        self.0.get_mut().write_all(request.as_bytes()).unwrap();
+        let (mut length, mut line) = (None, String::new());
+        loop {
+            line.clear();
+            self.0.read_line(&mut line).unwrap();
+            let Some((name, value)) = line.trim_end().split_once(": ") else {
+                if line.trim_end().is_empty() {
+                    break;
+                }
+                assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+                continue;
+            };
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.parse().ok();
+            }
+        }
+        let mut body = vec![0; length.expect("a length")];
+        self.0.read_exact(&mut body).unwrap();
+        String::from_utf8(body).unwrap()
     }
 }
 

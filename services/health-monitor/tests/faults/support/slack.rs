@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use mcpmon_testkit::http_script::{Answer, HttpScript, Request};
+use mcpmon_testkit::http_script::{Answer, Gate, HttpScript, Request};
 use serde_json::Value;
 
 use super::PATIENCE;
@@ -42,7 +42,7 @@ pub(crate) struct Slack {
 #[derive(Debug, Default)]
 struct Plan {
     /// What the next messages are answered; then all are accepted.
-    next: VecDeque<Answer>,
+    next: VecDeque<(Answer, bool)>,
     accepted: Vec<Value>,
 }
 
@@ -52,10 +52,9 @@ impl Slack {
         let shared = plan.clone();
         let server = HttpScript::start(move |request: &Request| {
             let mut plan = shared.lock().unwrap();
-            let answer = plan.next.pop_front().unwrap_or_else(|| Answer::status(200, "ok"));
-            // A reply that is held back belongs to a message that arrived.
-            let arrived = !matches!(answer, Answer::Close | Answer::Reply { status: 300.., .. });
-            if arrived {
+            let accept = || (Answer::status(200, "ok"), true);
+            let (answer, accepted) = plan.next.pop_front().unwrap_or_else(accept);
+            if accepted {
                 plan.accepted.push(serde_json::from_slice(&request.body).unwrap());
             }
             answer
@@ -67,9 +66,15 @@ impl Slack {
         format!("{}/services/{WEBHOOK_SECRET}", self.server.url())
     }
 
-    /// Answers the next message so, and the one after as planned after.
-    pub(crate) fn plan(&self, answer: Answer) {
-        self.plan.lock().unwrap().next.push_back(answer);
+    /// Answers the next message so, and the one after as planned after; people do not see it.
+    pub(crate) fn refuse(&self, answer: Answer) {
+        self.plan.lock().unwrap().next.push_back((answer, false));
+    }
+
+    /// Shows the next message to people, and says so once the gate opens.
+    pub(crate) fn hold(&self, gate: &Gate) {
+        let answer = Answer::status(200, "ok").after(gate);
+        self.plan.lock().unwrap().next.push_back((answer, true));
     }
 
     /// Everything that people were told, in order.
