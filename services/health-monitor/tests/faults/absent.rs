@@ -1,9 +1,15 @@
 //! Redis is away for long.
 
+use mcpmon_coordination::incident::State;
 use mcpmon_testkit::metric::metric;
 use mcpmon_testkit::redis_server::{Persistence, RedisServer};
 
-use crate::support::{Kind, Slack, Target, Way, World, assert_sound, history, until};
+use crate::support::{
+    Kind, Slack, Target, Way, World, assert_sound, history, last_incident, until,
+};
+
+/// The stream of incidents.
+const STREAM: &str = "mcpmon::stream:incidents";
 
 #[test]
 fn without_redis_for_sixty_intervals_people_are_told_and_it_recovers_unaided() {
@@ -58,11 +64,20 @@ fn a_monitor_starts_without_redis_and_uses_it_when_it_comes() {
     let world = World::new(&slack).redis(redis.port()).http("api", &target, "");
     let monitor = world.start("a");
     monitor.wait_state("api", "unhealthy");
-    target.rounds(4);
-    redis.restart();
+    // The whole story while it is away.
     slack.wait_for("api", Kind::Opened);
     target.set(Way::Ok);
-    slack.wait_for("api", Kind::Recovered);
+    let recovered = slack.wait_for("api", Kind::Recovered);
+    monitor.wait_state("api", "healthy");
+    redis.restart();
+    until("others hear that it is over", || {
+        let incident = last_incident(&redis, "api")?;
+        (incident.key == recovered.key && incident.state == State::Resolved).then_some(())
+    });
+    // In both states: whoever repairs must not think that it goes on.
+    until("the stream has it", || (redis.command(&["XLEN", STREAM]) != ":0").then_some(()));
+    target.rounds(5);
     slack.assert_sound(true);
+    assert_eq!(slack.told().len(), 2);
     assert_sound(&history(&redis, "api"));
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mcpmon_coordination::streak::{self, CheckResult, History};
-use mcpmon_coordination::{Redis, RedisConfig};
+use mcpmon_coordination::{Incident, Redis, RedisConfig, incident};
 use mcpmon_testkit::redis_server::RedisServer;
 use tempfile::TempDir;
 
@@ -93,10 +93,19 @@ impl World {
 
 /// The shared history of a component, as Redis has it.
 pub(crate) fn history(redis: &RedisServer, component: &str) -> History {
+    ask(redis, async |store| streak::history(store, component).await).unwrap()
+}
+
+/// The component's last incident, as Redis has it.
+pub(crate) fn last_incident(redis: &RedisServer, component: &str) -> Option<Incident> {
+    ask(redis, async |store| incident::last_incident(store, component).await).unwrap()
+}
+
+fn ask<T>(redis: &RedisServer, ask: impl AsyncFnOnce(&Redis) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let store = Redis::new(&RedisConfig::new(redis.url())).unwrap();
-        streak::history(&store, component).await.unwrap()
+        ask(&store).await
     })
 }
 
