@@ -14,8 +14,8 @@ use mcpmon_coordination::{Incident, Redis, RedisConfig, incident};
 use mcpmon_testkit::redis_server::RedisServer;
 use tempfile::TempDir;
 
-pub(crate) use self::monitor::{Monitor, OPERATE, READ, until};
-pub(crate) use self::slack::{Kind, Slack};
+pub(crate) use self::monitor::{Monitor, OPERATE, READ, run, until};
+pub(crate) use self::slack::{Kind, Slack, WEBHOOK_SECRET};
 pub(crate) use self::target::{Target, Way};
 
 /// How long a test waits for something that should happen: longer than any lease, and than the
@@ -33,11 +33,14 @@ impl World {
     pub(crate) fn new(slack: &Slack) -> Self {
         let world = Self { folder: tempfile::tempdir().unwrap(), text: String::new() };
         world
-            .section("slack", &format!("webhook_url = \"{}\"\ngroup_seconds = 0.2", slack.webhook()))
+            .section(
+                "slack",
+                &format!("webhook_url = \"{}\"\ngroup_seconds = 0.2", slack.webhook()),
+            )
             .section(
                 "health_monitor",
                 &format!(
-                    "port = 0\nread_token = \"{READ}\"\noperate_token = \"{OPERATE}\"\n\
+                    "read_token = \"{READ}\"\noperate_token = \"{OPERATE}\"\n\
                      interval_seconds = 0.5\nrecheck_seconds = 0.2\ntimeout_seconds = 1\n\
                      shutdown_grace_seconds = 3"
                 ),

@@ -37,13 +37,15 @@ pub(crate) struct Reply {
     pub(crate) body: String,
 }
 
-/// Runs it to its end, with nothing in the environment but these variables.
-pub(crate) fn run<A: AsRef<OsStr>>(arguments: &[A], environment: &[(&str, &OsStr)]) -> Output {
+/// Runs it to its end, with nothing in the environment but its state directory and these
+/// variables.
+pub(crate) fn run(arguments: &[&str], state: &Path, environment: &[(&str, &str)]) -> Output {
     let environment = environment.iter().copied();
     Command::new(PROGRAM)
         .args(arguments)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("MCPMON__COORDINATION__STATE_DIR", state)
         .envs(environment)
         .output()
         .unwrap()
@@ -64,28 +66,36 @@ pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 
 impl Monitor {
     pub(crate) fn start(config: &Path, state: &Path) -> Self {
-        Self::start_as(Command::new(PROGRAM), config, state)
+        let mut command = Command::new(PROGRAM);
+        command.arg("--config").arg(config);
+        Self::start_as(command, state)
+    }
+
+    /// Starts it by these arguments.
+    pub(crate) fn start_with<A: AsRef<OsStr>>(arguments: &[A], state: &Path) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments);
+        Self::start_as(command, state)
     }
 
     /// Starts it by another command, which runs the program that follows.
     pub(crate) fn start_under(before: &[&str], config: &Path, state: &Path) -> Self {
         let mut command = Command::new(before[0]);
-        command.args(&before[1..]).arg(PROGRAM);
-        Self::start_as(command, config, state)
+        command.args(&before[1..]).arg(PROGRAM).arg("--config").arg(config);
+        Self::start_as(command, state)
     }
 
-    fn start_as(mut command: Command, config: &Path, state: &Path) -> Self {
+    fn start_as(mut command: Command, state: &Path) -> Self {
         fs::create_dir_all(state).unwrap();
         // Each start has a log of its own.
         let count = fs::read_dir(state).unwrap().count();
         let log = state.join(format!("log-{count}"));
         let mut child = command
-            .arg("--config")
-            .arg(config)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("MCPMON__HEALTH_MONITOR__PORT", "0")
             .env("MCPMON__COORDINATION__STATE_DIR", state)
-            .env("RUST_LOG", "info,mcp_health_monitor=debug,mcpmon_coordination=debug")
+            .env("RUST_LOG", "debug")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&log).unwrap())

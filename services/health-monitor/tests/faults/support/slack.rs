@@ -136,10 +136,8 @@ impl Slack {
         }
         for (key, kinds) in by_key {
             let said: Vec<_> = kinds.into_iter().filter(|kind| *kind != Kind::Reminder).collect();
-            let is_over = matches!(
-                said[..],
-                [Kind::Opened, Kind::Recovered] | [Kind::OpenedAndRecovered]
-            );
+            let is_over =
+                matches!(said[..], [Kind::Opened, Kind::Recovered] | [Kind::OpenedAndRecovered]);
             let is_open = said == [Kind::Opened] && !all_over;
             assert!(is_over || is_open, "{key}: {said:?}");
         }

@@ -59,10 +59,6 @@ impl Target {
         format!("{}/health", self.server.url())
     }
 
-    pub(crate) fn addr(&self) -> std::net::SocketAddr {
-        self.server.addr()
-    }
-
     /// From now on.
     pub(crate) fn set(&self, way: Way) {
         let mut state = self.state.lock().unwrap();
