@@ -50,8 +50,7 @@ impl Breaker {
     pub fn start(upstream: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let addr = listener.local_addr().expect("a bound listener has an address");
-        let state =
-            State { mode: Mode::Pass, connections: Vec::new(), lost: 0, stopped: false };
+        let state = State { mode: Mode::Pass, connections: Vec::new(), lost: 0, stopped: false };
         let state = Arc::new(Mutex::new(state));
         let shared = Arc::clone(&state);
         let accepting = Some(thread::spawn(move || accept(&listener, upstream, &shared)));

@@ -74,8 +74,8 @@ fn a_monitor_starts_without_redis_and_uses_it_when_it_comes() {
         let incident = last_incident(&redis, "api")?;
         (incident.key == recovered.key && incident.state == State::Resolved).then_some(())
     });
-    // In both states: whoever repairs must not think that it goes on.
-    until("the stream has it", || (redis.command(&["XLEN", STREAM]) != ":0").then_some(()));
+    // Whoever repairs must not think that it goes on.
+    until("the stream has its end", || (redis.command(&["XLEN", STREAM]) != ":0").then_some(()));
     target.rounds(5);
     slack.assert_sound(true);
     assert_eq!(slack.told().len(), 2);

@@ -40,7 +40,10 @@ fn a_tool_that_vanishes_is_unavailable_until_somebody_says_that_it_is_gone() {
     // Another replica shows the same.
     let monitors = ["a", "b"].map(|replica| world.start(replica));
     let available = |tool: &str, value: u8| {
-        metric("mcp_tool_availability").label("server", "library").label("tool", tool).value(value)
+        metric("mcp_tool_availability")
+            .label("server", "library")
+            .label("tool_name", tool)
+            .value(value)
     };
     for monitor in &monitors {
         monitor.wait_state("books", "healthy");

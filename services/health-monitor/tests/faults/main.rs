@@ -5,11 +5,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a broken assumption fails the test")]
 
 mod absent;
+mod command;
 mod listing;
 mod message;
 mod process;
 mod redis;
 mod replicas;
+mod secrets;
 mod storm;
 mod support;
 mod target;

@@ -43,18 +43,16 @@ fn a_monitor_stopped_for_twenty_intervals_counts_them_as_missed_and_makes_up_for
     let (monitor, clock) = (world.start("a"), Clock::start());
     monitor.wait_state("api", "healthy");
     let before = missed(&monitor);
-    // It is stopped in the middle of a check, which then is late by our own fault.
-    let gate = Gate::default();
-    target.set(Way::Held(gate.clone()));
-    target.rounds(1);
+    let last = || history(&redis, "api").last_slot();
+    let slot = last();
+    until("a check is over", || (last() > slot).then_some(()));
     monitor.signal(Signal::STOP);
     let asked = target.checks();
     clock.intervals(20);
-    target.set(Way::Ok);
     monitor.signal(Signal::CONT);
     clock.intervals(8);
     let caught_up = target.checks() - asked;
-    assert!(caught_up <= 8 + 2 + 3, "{caught_up} checks in eight intervals are a burst");
+    assert!(caught_up <= 8 + 2, "{caught_up} checks in eight intervals are a burst");
     let missed = missed(&monitor) - before;
     assert!((15.0..=24.0).contains(&missed), "{missed}");
     assert!(slack.told().is_empty(), "{:?}", slack.told());
@@ -62,7 +60,6 @@ fn a_monitor_stopped_for_twenty_intervals_counts_them_as_missed_and_makes_up_for
     let counted = history(&redis, "api");
     assert_eq!(counted.recent_failures(), 0, "{counted:?}");
     assert_sound(&counted);
-    gate.open();
 }
 
 fn wait_reload(monitor: &Monitor, successful: u8) {
@@ -164,12 +161,14 @@ fn without_file_descriptors_nothing_counts_and_the_monitor_says_that_it_is_degra
     monitor.wait_state("api", "healthy");
     let mut scraper = monitor.connect();
     scraper.get("/metrics");
-    target.rounds(1);
-    limit_files(&monitor, Some(first_free_file(&monitor)));
+    let mut limit = u64::MAX;
     // Metrics are served over the connection that Prometheus has.
     let unknown =
         metric("mcp_component_state").label("component", "api").label("state", "unknown").value(1);
     until("the component is unknown", || {
+        // Some are only in use for the moment.
+        limit = limit.min(first_free_file(&monitor));
+        limit_files(&monitor, Some(limit));
         (!unknown.find(&scraper.get("/metrics")).is_empty()).then_some(())
     });
     let counted = history(&redis, "api");
@@ -209,7 +208,7 @@ fn a_broken_resolver_is_our_own_trouble_and_never_red() {
     assert!(degraded.text.contains("resolver"), "{degraded:?}");
     let mut checks = std::collections::BTreeSet::new();
     monitor.wait("twelve checks more", |report| {
-        assert_ne!(report["overall"]["status"], "RED", "{report:#}");
+        assert_ne!(report["overall"]["status"], "red", "{report:#}");
         for component in report["components"].as_array().unwrap() {
             assert_eq!(component["state"], "unknown", "{component:#}");
             checks.insert(component["last_check"].to_string());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::thread;
@@ -48,14 +48,22 @@ fn a_flapper_is_one_trouble_that_is_told_once_and_ends_once() {
     slack.assert_sound(true);
 }
 
-/// Takes connections, and does this with each until it is closed.
+/// Takes connections, and does this with each once its request has come.
 fn hostile(treat: fn(TcpStream)) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     // It ends with the process of this test.
     thread::spawn(move || {
         for stream in listener.incoming() {
-            thread::spawn(move || treat(stream.unwrap()));
+            let stream = stream.unwrap();
+            thread::spawn(move || {
+                let mut head = BufReader::new(&stream);
+                let mut line = String::new();
+                while matches!(head.read_line(&mut line), Ok(3..)) {
+                    line.clear();
+                }
+                treat(stream);
+            });
         }
     });
     addr
@@ -68,11 +76,10 @@ fn mute(mut stream: TcpStream) {
 
 fn trickle(mut stream: TcpStream) {
     let head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n";
-    for byte in head.iter().chain(std::iter::repeat(&b'x')) {
-        if stream.write_all(&[*byte]).is_err() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(50));
+    let _ = stream.write_all(head);
+    while stream.write_all(b"x").is_ok() {
+        // So slow is what it plays.
+        thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -112,7 +119,7 @@ fn hostile_targets_fail_in_time_with_distinct_words_and_cost_the_others_nothing(
         .redis(redis.port())
         .http("good", &good, "")
         .component("refused", &http(closed))
-        .component("deaf", &http(deaf.addr()))
+        .component("deaf", &format!("kind = \"tcp\"\naddress = \"{}\"", deaf.addr()))
         .component("mute", &http(hostile(mute)))
         .component("trickle", &http(hostile(trickle)))
         .component("endless", &http(hostile(endless)))
@@ -129,7 +136,7 @@ fn hostile_targets_fail_in_time_with_distinct_words_and_cost_the_others_nothing(
         ("trickle", "unhealthy"),
         ("endless", "unhealthy"),
         ("events", "unhealthy"),
-        ("no-json", "unhealthy"),
+        ("no-json", "http_up_mcp_broken"),
         ("page", "http_up_mcp_broken"),
         ("locked", "auth_required"),
     ];
