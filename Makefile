@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 # One cargo profile and one selection of crates for running and testing: it compiles in a fraction
 # of release's time, and what one target built, the next one finds.
 PROFILE := --profile ci
-SERVICES := -p mcp-exporter -p mcp-tap -p mcpmon
+SERVICES := -p mcp-exporter -p mcp-health-monitor -p mcp-tap -p mcpmon
 # Cargo chooses features for what it is asked to build: the stages of the test ask for the same
 # everything, so that what nextest compiled serves them all.
 EVERYTHING := --workspace --all-targets
@@ -35,7 +35,7 @@ build: ## Compile the optimised programs into target/release
 
 ##@ Test
 
-STAGES := test-deps fmt clippy deny nextest doctests rustdoc generate-check e2e rules dashboards
+STAGES := test-deps fmt clippy deny nextest doctests rustdoc generate-check e2e rules dashboards stack
 
 .PHONY: test
 test: ## Run every stage below and say what each took
@@ -104,6 +104,7 @@ generate: ## Write the generated files anew
 
 .PHONY: bench
 bench: ## Run the benchmarks, each interleaved with its baseline
+	@tests/tools/test-deps bench
 	cargo build --release $(LOCKED) $(SERVICES)
 	cargo run --release $(LOCKED) -p mcpmon-bench -- $(ARGS)
 

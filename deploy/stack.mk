@@ -41,6 +41,9 @@ images-offline: ## Build stand-ins for third-party images from Debian packages, 
 
 .PHONY: stack
 stack: test-deps ## Test the stack on an engine of its own, e.g. make stack ARGS="-k alert"
-	@tests/stack/deps
-	cargo build $(PROFILE) $(LOCKED) $(SERVICES)
+	cargo build $(PROFILE) $(LOCKED) $(EVERYTHING)
 	@MCPMON_PREBUILT="$(abspath $(BINARIES))" $(WITH_DEPS) tests/stack/run $(ARGS)
+
+.PHONY: image-build-test
+image-build-test: test-deps ## Test make up in a clean clone of HEAD, our images compiled inside Docker; takes long
+	@$(WITH_DEPS) tests/stack/build-image $(ARGS)

@@ -71,7 +71,7 @@ running() { [ -n "$(container "$1")" ]; }
 
 # Lines "service: state" of the containers that are not as they should be.
 not_healthy() {
-    compose ps --all --format '{{.Service}}: {{.State}} {{.Health}}' |
+    compose --profile '*' ps --all --format '{{.Service}}: {{.State}} {{.Health}}' |
         grep -Ev ': running (healthy)?$' || true
 }
 

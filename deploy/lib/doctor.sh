@@ -38,7 +38,7 @@ doctor() {
 
 step_containers() {
     local services unwell
-    services=$(compose ps --services | sort | tr '\n' ' ')
+    services=$(compose --profile '*' ps --services | sort | tr '\n' ' ')
     unwell=$(not_healthy)
     if [ -z "$services" ]; then
         fail "no container runs" "make up"
@@ -216,5 +216,6 @@ print_addresses() {
     if running grafana; then
         echo "Grafana       $(url grafana)  admin, password in $state/secrets/grafana_admin_password"
     fi
+    echo "Runbook       $(url prometheus)/user/docs/RUNBOOK.md"
     echo "Events        $(url exporter)/v1/events  Bearer token in $state/secrets/write_token"
 }

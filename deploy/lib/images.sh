@@ -1,5 +1,8 @@
 # Where the images come from. Sourced by deploy/stack.
 
+# What our images hold; deploy/image/Dockerfile compiles the same.
+programs=(mcp-exporter mcpmon)
+
 third_party() { compose --profile '*' config --images | grep -v '^mcpmon' | sort -u; }
 
 present() { docker image inspect "$1" >/dev/null 2>&1; }
@@ -32,7 +35,7 @@ own_images() {
         local context=$state/image
         rm -rf "$context"
         mkdir -p "$context"
-        for program in mcp-exporter mcpmon; do
+        for program in "${programs[@]}"; do
             [ -x "$MCPMON_PREBUILT/$program" ] ||
                 die "$MCPMON_PREBUILT has no program $program; build it with: make build"
             deploy/image/rootfs "$context/images/$program" "$MCPMON_PREBUILT/$program"
@@ -50,7 +53,7 @@ own_images() {
 build_own() {
     local log
     log=$(mktemp)
-    if ! compose --profile demo build --progress plain exporter demo-server >"$log" 2>&1; then
+    if ! compose --profile '*' build --progress plain >"$log" 2>&1; then
         tail -n 30 "$log" >&2
         rm -f "$log"
         die "the images cannot be built. Where the builder's image cannot be fetched, build" \

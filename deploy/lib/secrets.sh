@@ -82,5 +82,6 @@ render() {
     env -u SLACK_WEBHOOK_URL_FILE -u DEADMAN_URL_FILE "${optional[@]+"${optional[@]}"}" \
         EXPORTER_URL=http://exporter:9090 \
         EXPORTER_WEBHOOK_TOKEN_FILE=/run/secrets/webhook_token \
+        RUNBOOK_BASE_URL="${RUNBOOK_BASE_URL:-$(url prometheus)/user/}" \
         alertmanager/render "$1"
 }

@@ -99,6 +99,19 @@ def test_the_dashboards_are_provisioned_from_a_folder():
     assert provider["allowUiUpdates"] is False
 
 
+def test_the_stack_mounts_what_grafana_is_told_to_read():
+    """Grafana itself is not started in the tests; what it would look for lies where it looks."""
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    volumes = compose["services"]["grafana"]["volumes"]
+    mounts = {inside: outside for outside, inside, *_ in (one.split(":") for one in volumes)}
+    (provider,) = provisioned("dashboards")["providers"]
+    assert mounts[provider["options"]["path"]] == "./grafana/dashboards"
+    assert mounts["/etc/grafana/provisioning"] == "./grafana/provisioning"
+    for dashboard in DASHBOARDS:
+        runbook = dashboard.variables()["runbook"]["query"]
+        assert mounts[f"/usr/share/grafana{runbook}"] == "./docs/RUNBOOK.md"
+
+
 def test_the_dashboards_are_what_their_source_generates():
     checked = subprocess.run(
         [ROOT / "grafana" / "generate", "--check"], capture_output=True, text=True

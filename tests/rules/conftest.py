@@ -13,7 +13,7 @@ def programs():
 
     def path(version: str, program: str) -> Path:
         found = Path(os.environ[FOLDERS[version]]) / program
-        assert found.exists(), f"{found} is missing; tests/rules/run fetches it"
+        assert found.exists(), f"{found} is missing; make test-deps installs it"
         return found
 
     return path

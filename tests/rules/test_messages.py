@@ -45,7 +45,7 @@ def test_a_message_fires_and_resolves(slack):
     assert lines[0] == ":rotating_light: *ToolErrorRatioHigh &lt;b&gt; &amp; more*"
     assert lines[1] == "Tool search of server boutique."
     assert lines[2].startswith(f"`server=boutique` `tool_name=search` since {STARTED:%Y-%m-%d %H:%M:%S} UTC")
-    assert lines[-1] == "Runbook: https://example.org/repo/docs/RUNBOOK.md#toolerrorratiohigh"
+    assert lines[-1] == "Runbook: https://example.org/repo/docs/RUNBOOK.md#toolerrorratiohigh:~:text=%23%23%23%20ToolErrorRatioHigh"
 
     ended = datetime.now(UTC)
     post(alert("ToolErrorRatioHigh", ends=ended, **LABELS))

@@ -1,5 +1,7 @@
 """The stack under test: `make` as its user calls it, and what the engine and the services say."""
 
+import base64
+import contextlib
 import json
 import os
 import re
@@ -44,38 +46,80 @@ def docker(*arguments: str) -> str:
     return done.stdout.strip()
 
 
+def request(url: str, login: str | None = None, body=None) -> tuple[int, str]:
+    """Status and body of one request, with an Authorization if given."""
+    headers = {} if login is None else {"Authorization": login}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+        body = json.dumps(body).encode()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=10) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@contextlib.contextmanager
+def other_content(file: Path, text: str):
+    """Another text in a file that nobody may write, for a while."""
+    before, mode = file.read_text(), file.stat().st_mode
+    file.chmod(0o644)
+    file.write_text(text)
+    try:
+        yield
+    finally:
+        file.write_text(before)
+        file.chmod(mode)
+
+
 @dataclass
 class Stack:
     """One project on the test's own engine, with ports and a state folder of its own."""
 
     work: Path
+    root: Path = ROOT
+    """The clone whose `make` is called."""
+    patience: float = 400
+    """The seconds that one call of `make` may take."""
     project: str = field(default_factory=lambda: f"mcpmon-{secrets.token_hex(4)}")
 
     def __post_init__(self):
         self.state = self.work / self.project
         names = ["EXPORTER", "PROMETHEUS", "ALERTMANAGER", "GRAFANA"]
         self.ports = dict(zip([name.lower() for name in names], free_ports(len(names))))
-        prometheus = fast_prometheus(self.work / "prometheus")
         self.environment = {
             **os.environ,
             **{f"MCPMON_{name}_PORT": str(self.ports[name.lower()]) for name in names},
             "COMPOSE_PROJECT_NAME": self.project,
-            "COMPOSE_FILE": f"{ROOT}/docker-compose.yml:{ROOT}/tests/stack/override.yml",
-            "STACK_PROMETHEUS": str(prometheus),
             "MCPMON_STATE": str(self.state),
             "MCPMON_DEMO_PACE": "0.5",
         }
+
+    def hasten(self) -> "Stack":
+        """Short intervals instead of those for people, by a file beside docker-compose.yml."""
+        prometheus = fast_prometheus(self.work / f"prometheus-{self.project}")
+        self.environment["STACK_PROMETHEUS"] = str(prometheus)
+        self.add_to_compose(ROOT / "tests/stack/override.yml")
+        return self
+
+    def add_to_compose(self, file: Path):
+        files = self.environment.get("COMPOSE_FILE", f"{self.root}/docker-compose.yml")
+        self.environment["COMPOSE_FILE"] = f"{files}:{file}"
 
     # The front door
 
     def make(self, target: str, code: int = 0, **environment: str) -> str:
         done = subprocess.run(
-            ["make", "--no-print-directory", "-C", ROOT, target],
+            ["make", "--no-print-directory", "-C", self.root, target],
             env={**self.environment, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=400,
+            timeout=self.patience,
             check=False,
         )
         assert (done.returncode == 0) == (code == 0), done.stdout
@@ -105,17 +149,7 @@ class Stack:
         return f"http://127.0.0.1:{self.ports[service]}"
 
     def request(self, service: str, path: str, login: str | None = None, body=None):
-        """Status and body of one request, with an Authorization if given."""
-        headers = {} if login is None else {"Authorization": login}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-            body = json.dumps(body).encode()
-        request = urllib.request.Request(self.url(service) + path, body, headers)
-        try:
-            with urllib.request.urlopen(request, timeout=10) as reply:
-                return reply.status, reply.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+        return request(self.url(service) + path, login, body)
 
     def query(self, expression: str, at: float | None = None) -> dict[tuple, float]:
         """An instant query's samples, each by its label values in the order of their names."""
@@ -140,11 +174,40 @@ class Stack:
 
 
 def fast_prometheus(folder: Path) -> Path:
-    """The shipped configuration with short intervals; the rules' own `for` stays."""
+    """The shipped configuration in seconds instead of minutes; promtool's tests keep to the minutes."""
     shutil.copytree(ROOT / "prometheus", folder)
     for file in [folder / "prometheus.yml", *(folder / "rules").glob("*.yml")]:
-        text = re.sub(r"\b((?:scrape_|evaluation_)?interval): *\d+s", r"\1: 2s", file.read_text())
+        text = re.sub(r"\b((?:scrape_|evaluation_)?interval): *\d+[sm]", r"\1: 2s", file.read_text())
+        text = re.sub(r"\bfor: 1m$", "for: 4s", text, flags=re.MULTILINE)
         file.write_text(text.replace("scrape_timeout: 10s", "scrape_timeout: 2s"))
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
     return folder
+
+
+def every_address_works(stack: Stack, welcome: str):
+    """Fetches each address that `make up` printed, with the credentials that its line names."""
+    lines = re.findall(r"^(\w[\w ]*?)  +(http://\S+)(.*)$", welcome, re.M)
+    printed = {name: (url, re.search(r" in (\S+)$", rest)) for name, url, rest in lines}
+    credentials = {
+        name: (stack.root / file[1]).read_text() for name, (_, file) in printed.items() if file
+    }
+
+    def fetch(name: str, path: str = "", login: str | None = None, body=None):
+        return request(printed[name][0] + path, login, body)
+
+    login = basic("anyone", credentials.pop("Status page"))
+    status, page = fetch("Status page", login=login)
+    assert status == 200 and "<!doctype html>" in page.lower()
+    bearer = f"Bearer {credentials.pop('Events')}"
+    batch = {"server": "x", "source": "x", "observer": "api", "events": []}
+    assert fetch("Events", login=bearer, body=batch)[0] == 202
+    status, page = fetch("Prometheus")
+    assert status == 200 and "Prometheus" in page
+    status, page = fetch("Alertmanager")
+    assert status == 200 and "Alertmanager" in page
+    assert fetch("Prometheus", "/-/ready")[0] == fetch("Alertmanager", "/-/ready")[0] == 200
+    status, page = fetch("Runbook")
+    assert status == 200 and page.startswith("# Runbook\n")
+    others = set(printed) - {"Status page", "Events", "Prometheus", "Alertmanager", "Runbook"}
+    assert not others and not credentials, f"not fetched: {others}"

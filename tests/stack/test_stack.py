@@ -1,17 +1,19 @@
 """The stack as its user meets it. The tests run in this order and share one stack; those that
 disturb it put it back."""
 
-import base64
 import ipaddress
 import json
 import re
 import stat
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
+import pytest
+
 from conftest import figures
-from stack import SERVICES, Stack, docker, until
+from stack import SERVICES, Stack, basic, docker, every_address_works, other_content, until
 
 
 def test_up_from_nothing_makes_every_service_healthy(stack):
@@ -23,18 +25,7 @@ def test_up_from_nothing_makes_every_service_healthy(stack):
 
 
 def test_every_address_that_up_prints_works_with_the_credentials_that_it_names(stack):
-    lines = dict(re.findall(r"^(Status page|Prometheus|Alertmanager) +(\S+)", stack.welcome, re.M))
-    assert lines == {
-        "Status page": stack.url("exporter"),
-        "Prometheus": stack.url("prometheus"),
-        "Alertmanager": stack.url("alertmanager"),
-    }
-    password = re.search(r"password in (\S*read_token)", stack.welcome)[1]
-    login = base64.b64encode(f"anyone:{Path(password).read_text()}".encode()).decode()
-    status, page = stack.request("exporter", "/", f"Basic {login}")
-    assert status == 200 and "<!doctype html>" in page.lower()
-    assert stack.request("prometheus", "/-/ready")[0] == 200
-    assert stack.request("alertmanager", "/-/ready")[0] == 200
+    every_address_works(stack, stack.welcome)
 
 
 def test_grafana_is_left_out_in_one_line_where_its_image_cannot_be_had(stack):
@@ -132,6 +123,21 @@ def test_demo_traffic_reaches_prometheus(demo):
     assert health and set(health) == {"ok"}
 
 
+def test_the_demo_is_well_as_long_as_its_calls_come_to_an_end(demo):
+    states = {name: one["State"]["Health"]["Status"] for name, one in demo.containers().items()}
+    assert states["demo-server"] == states["demo-client"] == "healthy"
+    address = ("127.0.0.1:8765", "127.0.0.1:1")
+    well, unwell = (
+        subprocess.run(
+            ["docker", "exec", demo.container("demo-client"), "mcpmon", "demo-health", one],
+            capture_output=True, text=True, check=False,
+        )
+        for one in address
+    )  # fmt: skip
+    assert well.returncode == 0, well.stderr
+    assert unwell.returncode == 70 and "no answer from http://127.0.0.1:1/" in unwell.stderr
+
+
 def test_memory_is_measured(demo):
     mebibytes = {}
     for line in docker("stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}").splitlines():
@@ -159,6 +165,42 @@ def test_up_twice_is_harmless(demo):
     assert (lives(), secrets()) == before
 
 
+# Grafana itself cannot be had: a stand-in answers what the doctor asks. This proves the doctor's step,
+# the networks, the secret and where the provisioned data source leads, and nothing about Grafana.
+
+
+@pytest.fixture
+def stand_in_for_grafana(demo):
+    folder = Path(__file__).parent / "grafana_stand_in"
+    image = "mcpmon-test/grafana/grafana:stand-in"
+    docker("build", "--quiet", "--tag", image, str(folder))
+    files = demo.environment["COMPOSE_FILE"]
+    demo.add_to_compose(folder / "compose.yml")
+    yield
+    demo.environment["COMPOSE_FILE"] = files
+    docker("rm", "--force", "--volumes", demo.container("grafana"))
+    docker("rmi", image)
+
+
+def test_the_doctor_asks_grafana_for_a_query(demo, stand_in_for_grafana):
+    welcome = demo.make("up")
+    assert "ok      Grafana answers a query through its data source prometheus" in welcome
+    address, password = re.search(r"^Grafana +(\S+) .* password in (\S+)$", welcome, re.M).groups()
+    assert address == demo.url("grafana")
+    login = basic("admin", Path(password).read_text())
+    assert demo.request("grafana", "/api/datasources", login)[0] == 200
+    # As after a change of the password inside Grafana.
+    with other_content(Path(password), "another"):
+        report = demo.make("doctor", code=1, MCPMON_DOCTOR_PATIENCE="5")
+    assert "FAILED  Grafana refuses the password" in report
+    # Prometheus is well, and Grafana does not reach it.
+    network = f"{demo.project}_dashboards"
+    docker("network", "disconnect", network, demo.container("prometheus"))
+    report = demo.make("doctor", code=1, MCPMON_DOCTOR_PATIENCE="5")
+    docker("network", "connect", "--alias", "prometheus", network, demo.container("prometheus"))
+    assert "FAILED  Grafana cannot query Prometheus (status 502)" in report
+
+
 def test_an_alert_fires_reaches_slack_and_resolves(demo, slack):
     demo.make("demo-stop")
     hasten_groups(demo)
@@ -170,6 +212,11 @@ def test_an_alert_fires_reaches_slack_and_resolves(demo, slack):
     figures.append(f"exporter stopped to Slack message: {time.monotonic() - begun:.0f} s")
     attachment = message["attachments"][0]
     assert attachment["color"] and attachment["text"]
+    # Nobody said where the runbook is published, and still its link leads to the alert's section.
+    runbook = re.search(r"Runbook: (\S+)#serverdown:~:text=%23%23%23%20ServerDown", attachment["text"])[1]
+    with urllib.request.urlopen(runbook, timeout=10) as page:
+        assert "text/plain" in page.headers["Content-Type"]
+        assert "\n### ServerDown\n" in page.read().decode()
     begun = time.monotonic()
     docker("start", demo.container("exporter"))
     until(lambda: not demo.query('ALERTS{alertname="ServerDown"}'), 60, "ServerDown ends")
@@ -208,13 +255,8 @@ def test_the_doctor_names_what_is_broken_and_what_helps(stack):
     assert "remedy: make logs ARGS=prometheus" in report
     stack.make("up")
 
-    token = stack.state / "secrets" / "read_token"
-    text = token.read_text()
-    token.chmod(0o644)
-    token.write_text("another")
-    report = stack.make("doctor", code=1, MCPMON_DOCTOR_PATIENCE="2")
-    token.write_text(text)
-    token.chmod(0o444)
+    with other_content(stack.state / "secrets" / "read_token", "another"):
+        report = stack.make("doctor", code=1, MCPMON_DOCTOR_PATIENCE="2")
     assert "FAILED  the exporter refuses the read token" in report
 
 

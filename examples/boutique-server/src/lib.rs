@@ -22,6 +22,7 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use axum::routing::get;
 use mcpmon_sdk::Monitor;
 use mcpmon_sdk::label::{ProtocolVersion, Transport};
 use rmcp::ServiceExt;
@@ -103,7 +104,8 @@ pub fn tool_names() -> impl Iterator<Item = String> {
     tools::list().into_iter().map(|tool| tool.name.into_owned())
 }
 
-/// Serves Streamable HTTP on `listener` under `/mcp` until `shutdown` is done.
+/// Serves Streamable HTTP on `listener` under `/mcp` until `shutdown` is done; `/health/ready` answers
+/// as long.
 ///
 /// # Errors
 /// When the listener fails.
@@ -125,8 +127,11 @@ pub async fn serve(
         Arc::new(LocalSessionManager::default()),
         config,
     );
-    let app =
-        Router::new().nest_service("/mcp", mcp).layer(from_fn_with_state(monitor, door::check));
+    let app = Router::new()
+        .nest_service("/mcp", mcp)
+        .layer(from_fn_with_state(monitor, door::check))
+        // Added after the door: who asks whether the house is open needs no token.
+        .route("/health/ready", get(async || "ready\n"));
 
     let drained = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
     let overdue = async {

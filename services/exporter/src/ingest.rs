@@ -6,6 +6,8 @@
 mod observers;
 mod replay;
 
+use std::mem;
+
 use actix_web::web::Bytes;
 use mcpmon_metrics::catalogue::{INGEST_BODY_BYTES, INGEST_EVENTS};
 use mcpmon_metrics::wire::{self, BatchError};
@@ -113,18 +115,19 @@ impl Ingest {
     /// # Errors
     /// When the body as a whole is no batch; then nothing was recorded.
     pub(crate) fn batch(&self, body: &[u8], key: Option<&str>) -> Result<Bytes, BatchError> {
-        let batch = wire::parse_batch(body)?;
+        let mut batch = wire::parse_batch(body)?;
         let source = batch.origin.source.as_str().to_owned();
         Ok(self.once(&source, key, || {
             let mut turn = self.turn(&batch.origin);
             let mut reply = Reply::default();
-            for (index, event) in batch.events.into_iter().enumerate() {
+            // In their places: an event is large to move.
+            for (index, event) in batch.events.iter_mut().enumerate() {
                 match event {
                     Ok(event) => {
-                        self.record(&mut turn, &event);
+                        self.record(&mut turn, event);
                         reply.accepted += 1;
                     }
-                    Err(error) => reply.reject(index, error),
+                    Err(error) => reply.reject(index, mem::take(error)),
                 }
             }
             reply

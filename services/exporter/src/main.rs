@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mcp_exporter::{Application, Config, SECTIONS};
+use mcpmon_bootstrap::http::health;
 use mcpmon_bootstrap::logging::Logging;
 use mcpmon_bootstrap::process::{self, Exit, OrExit as _};
-use mcpmon_bootstrap::{Settings, Sources, ready, shutdown};
+use mcpmon_bootstrap::{Settings, Sources, shutdown};
 
 /// Takes events about MCP servers and serves them as Prometheus metrics.
 #[derive(Debug, Parser)]
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
             return Ok(());
         }
         if arguments.health {
-            return ready::check(config.listen.address).or_failed_start();
+            return health::check(config.listen.address).or_failed_start();
         }
         logging.start().or_failed_start()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -13,7 +13,7 @@ use mcpmon_bootstrap::http::{AllowedHosts, Readiness, host};
 use mcpmon_bootstrap::{ConfigErrors, shutdown};
 use mcpmon_coordination::settings::OpenError;
 use mcpmon_coordination::{Holder, Shadow, Store};
-use mcpmon_metrics::{Metrics, Options, catalogue};
+use mcpmon_metrics::catalogue;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -97,7 +97,7 @@ impl Application {
         listener.set_nonblocking(true).map_err(BuildError::Address)?;
         let address = listener.local_addr().map_err(BuildError::Address)?;
 
-        let metrics = Metrics::new(Options::new("mcp-health-monitor", env!("CARGO_PKG_VERSION")));
+        let metrics = metrics::new();
         let reload_ok = Arc::new(AtomicBool::new(true));
         let loaded = reload_ok.clone();
         metrics.gauge(catalogue::CONFIG_LAST_RELOAD, move |emit| {

@@ -213,7 +213,7 @@ fn common(keys: &mut Keys<'_>, name: &str, defaults: Defaults) -> (Option<Kind>,
     if server.is_some() && kind.is_some_and(|kind| kind.name != "mcp") {
         keys.reject(
             "server",
-            format!("only a component of kind `mcp` has one, `{name}` is another"),
+            format!("only a component of kind `mcp` has one, and `{name}` is of another"),
         );
     }
     let shared = Shared {
@@ -265,4 +265,84 @@ fn in_a_circle(components: &[Component]) -> Option<&str> {
         }
     }
     components.iter().map(|component| component.name.as_str()).find(|name| !settled.contains(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use mcpmon_bootstrap::Sources;
+
+    use super::*;
+    use crate::SECTIONS;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        let name = file.path().display().to_string();
+        let sources = Sources {
+            file: Some(file.path().to_owned()),
+            sections: SECTIONS,
+            ..Sources::default()
+        };
+        let mut settings = Settings::load(sources).unwrap();
+        let config = Config::read(&mut settings);
+        let finished = settings.finish();
+        finished.map(|()| config).map_err(|errors| errors.lines().join("\n").replace(&name, "FILE"))
+    }
+
+    #[test]
+    fn the_operator_s_page_shows_configurations_that_work() {
+        let page = include_str!("../../../docs/HEALTH.md");
+        let secrets = tempfile::tempdir().unwrap();
+        for (name, secret) in [
+            ("boutique", "b0"),
+            ("redis_url", "redis://localhost"),
+            ("read_token", "r0"),
+            ("slack_webhook_url", "https://hooks.slack.com/services/T/B/X"),
+        ] {
+            fs::write(secrets.path().join(name), secret).unwrap();
+        }
+        let blocks = page.split("```toml").skip(1).filter_map(|rest| rest.split("```").next());
+        let mut text = String::new();
+        for block in blocks {
+            // Indented where it stands in a list.
+            let lines = block.lines().map(str::trim_start);
+            text.push_str(&lines.collect::<Vec<_>>().join("\n"));
+        }
+        let text = text.replace("/run/secrets", &secrets.path().display().to_string());
+        let config = read(&text).unwrap();
+        let kinds: BTreeSet<_> = config.watch.components.iter().map(|c| c.kind).collect();
+        assert_eq!(kinds.len(), KINDS.len(), "the page shows every kind: {kinds:?}");
+    }
+
+    #[test]
+    fn every_mistake_of_the_components_is_told_at_once() {
+        let errors = read(
+            r#"
+            [health_monitor.components.a]
+            kind = "tcp"
+            address = "localhost:1"
+            depends_on = ["b"]
+            server = "x"
+            [health_monitor.components.b]
+            kind = "tcp"
+            address = "localhost:1"
+            depends_on = ["a", "nobody"]
+            [health_monitor.components.c]
+            kind = "ping"
+            [health_monitor.components.d]
+            kind = "tcp"
+            [health_monitor.components."e f"]
+            kind = "tcp"
+            [health_monitor.components.g]
+            kind = "tcp"
+            address = "localhost:1"
+            depends_on = ["g"]
+            adress = "localhost:2"
+            "#,
+        )
+        .unwrap_err();
+        insta::assert_snapshot!(errors);
+    }
 }

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use mcp_health_monitor::{Application, Config, once};
+use mcpmon_bootstrap::http::health;
 use mcpmon_bootstrap::logging::Logging;
 use mcpmon_bootstrap::process::{self, Exit, OrExit as _};
-use mcpmon_bootstrap::{ready, shutdown};
+use mcpmon_bootstrap::shutdown;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
             return Ok(());
         }
         if arguments.health {
-            return ready::check(config.listen.address).or_failed_start();
+            return health::check(config.listen.address).or_failed_start();
         }
         logging.start().or_failed_start()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mcpmon_metrics::catalogue::{self, Family};
-use mcpmon_metrics::{Budgets, Counter, Metrics, Name};
+use mcpmon_metrics::catalogue::{self, Family, Publisher};
+use mcpmon_metrics::{Budgets, Counter, Metrics, Name, Options};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -77,6 +77,12 @@ impl Counts {
         let key = (family.name, values.iter().map(|value| (*value).to_owned()).collect());
         bound.entry(key).or_insert_with(|| self.metrics.counter(family, values)).add(count);
     }
+}
+
+/// A registry that shows the monitor's own families.
+pub(crate) fn new() -> Metrics {
+    let options = Options::new("mcp-health-monitor", env!("CARGO_PKG_VERSION"));
+    Metrics::new(Options { publisher: Some(Publisher::Monitor), ..options })
 }
 
 /// Exposes the snapshot and the verdict.

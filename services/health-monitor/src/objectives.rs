@@ -12,9 +12,8 @@ const KEY: &str = "health_monitor.objectives";
 const DOC: &str = "Limits of their own for some servers or tools, a list of tables; the first \
     that matches wins. `server` is a name, `tool` a pattern in which `*` stands for any text; \
     error_ratio_green (0.01), error_ratio_yellow (0.05), p95_green_seconds (1) and \
-    p95_yellow_seconds (5) are what the figures must stay under. For instance { tool = \
-    \"generate_3d*\", error_ratio_green = 0.05, error_ratio_yellow = 0.2, p95_green_seconds = 30, \
-    p95_yellow_seconds = 120 }.";
+    p95_yellow_seconds (5) are what the figures must stay under. By default work that a model or a \
+    renderer does may take longer, as in prometheus/rules/objectives.yml.";
 
 /// The limits of everything that has none of its own.
 const DEFAULT: Limits = Limits {
@@ -54,18 +53,24 @@ struct Objective {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
+    #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tool: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error_ratio_green: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error_ratio_yellow: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     p95_green_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     p95_yellow_seconds: Option<f64>,
 }
 
 impl Objectives {
     /// Reads `health_monitor.objectives`.
     pub fn read(settings: &mut Settings) -> Self {
-        let tables = settings.value(KEY, Vec::<Raw>::new(), DOC);
+        let tables = settings.value(KEY, Raw::shipped(), DOC);
         let mut entries = Vec::new();
         for (place, table) in tables.into_iter().enumerate() {
             match table.check() {
@@ -114,6 +119,24 @@ impl Objective {
 }
 
 impl Raw {
+    /// The tools that the shipped rules give objectives of their own.
+    fn shipped() -> Vec<Self> {
+        let slow = |tool: &str| Self {
+            server: None,
+            tool: Some(tool.to_owned()),
+            error_ratio_green: None,
+            error_ratio_yellow: None,
+            p95_green_seconds: Some(30.0),
+            p95_yellow_seconds: Some(120.0),
+        };
+        let far = |tool| Self {
+            error_ratio_green: Some(0.05),
+            error_ratio_yellow: Some(0.25),
+            ..slow(tool)
+        };
+        vec![far("generate_3d*"), slow("generate_*"), slow("plan_*"), slow("run_*")]
+    }
+
     fn check(self) -> Result<Objective, Vec<String>> {
         let mut problems = Vec::new();
         let mut limit = |keys: [&str; 2], values: [Option<f64>; 2], default: Limit, most: f64| {
@@ -285,7 +308,13 @@ mod tests {
     #[test]
     fn without_a_table_the_defaults_hold() {
         let objectives = Objectives::from_toml("").unwrap();
-        assert_eq!(objectives, Objectives::default());
+        let limits = |tool| objectives.of_tool("shop", tool);
+        assert_eq!(objectives.of_server("shop"), DEFAULT);
+        assert_eq!(limits("search"), DEFAULT);
+        // Those of prometheus/rules/objectives.yml.
+        assert_eq!(limits("generate_theme").p95_seconds.green, 30.0);
+        assert_eq!(limits("generate_theme").error_ratio, DEFAULT.error_ratio);
+        assert_eq!(limits("generate_3d_from_text").error_ratio.green, 0.05);
         assert_eq!(objectives.of_server("a"), DEFAULT);
     }
 

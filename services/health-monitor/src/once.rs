@@ -8,7 +8,6 @@ use futures_util::future::join_all;
 use mcpmon_coordination::settings::OpenError;
 use mcpmon_coordination::shadow::JournalError;
 use mcpmon_coordination::{Holder, Memory, Shadow, Store};
-use mcpmon_metrics::{Metrics, Options};
 use tokio::time::Instant;
 
 use crate::application::JOURNAL;
@@ -16,10 +15,14 @@ use crate::check::Checker;
 use crate::clock;
 use crate::config::Config;
 use crate::lag::Lag;
+use crate::metrics;
 use crate::notice::Notifier;
 use crate::opinion::Opinion;
 use crate::report::Report;
 use crate::view::View;
+
+/// The folder of the journal where a running monitor may have the other.
+const JOURNAL_BESIDE: &str = "health-monitor-once";
 
 /// How long messages may take to be sent; what is left is sent by the next run.
 const SENDING: Duration = Duration::from_secs(20);
@@ -38,7 +41,9 @@ pub struct Once {
 /// When the journal cannot be used, except because a running monitor has it.
 pub async fn run(config: Config) -> Result<Once, OpenError> {
     let mut remarks = Vec::new();
-    let opened = match config.coordination.open(JOURNAL) {
+    // What is in Redis is shared with a running monitor; only the journal is one process's own.
+    let journal = if config.coordination.redis.is_some() { JOURNAL_BESIDE } else { JOURNAL };
+    let opened = match config.coordination.open(journal) {
         Ok(store) => Some(Arc::new(store)),
         Err(OpenError::Journal(JournalError::Locked(directory))) => {
             remarks.push(format!(
@@ -73,7 +78,7 @@ pub async fn run(config: Config) -> Result<Once, OpenError> {
     let snapshot = view.snapshot(opened.as_deref().is_none_or(is_up));
     let report = Opinion::ask(&snapshot).await.report(&snapshot, &config.watch.objectives);
     if opened.is_some() {
-        let metrics = Metrics::new(Options::new("mcp-health-monitor", env!("CARGO_PKG_VERSION")));
+        let metrics = metrics::new();
         match Notifier::new(store, Holder::new(), &config.slack, &metrics) {
             Ok(notifier) => {
                 let flushed = notifier.flush(&snapshot, Instant::now() + SENDING).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use mcp_health_monitor::outside;
-use mcpmon_bootstrap::ready::reachable;
+use mcpmon_bootstrap::http::health::reachable;
 use reqwest::{Method, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};

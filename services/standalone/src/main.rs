@@ -1,9 +1,11 @@
 //! The command `mcpmon`.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use mcpmon_bootstrap::Settings;
+use mcpmon_bootstrap::http::health;
 use mcpmon_bootstrap::logging::Logging;
 use mcpmon_bootstrap::process::{self, Exit, OrExit as _};
 
@@ -25,6 +27,12 @@ enum Command {
     /// The demo's clients alone, for a server that runs elsewhere
     #[command(hide = true)]
     DemoClient(mcpmon::DemoClientArgs),
+    /// Asks a part of the demo whether it is well; exit code 70 says no
+    #[command(hide = true)]
+    DemoHealth {
+        /// Where it listens
+        address: SocketAddr,
+    },
 }
 
 fn main() -> ExitCode {
@@ -43,12 +51,15 @@ fn main() -> ExitCode {
             Command::Run(args) => runtime.block_on(mcpmon::run(args)),
             Command::DemoServer(args) => {
                 // Its parent's terminal is its own.
-                Logging::from_settings(&mut Settings::empty(), "warn").start().or_failed_start()?;
+                Logging::from_settings(&mut Settings::empty(), "warn,rmcp=off")
+                    .start()
+                    .or_failed_start()?;
                 runtime.block_on(boutique_server::run(args)).or_failed_start()
             }
             Command::DemoClient(args) => {
                 runtime.block_on(mcpmon::drive_demo(args)).or_failed_start()
             }
+            Command::DemoHealth { address } => health::check(address).or_failed_start(),
         }
     })
 }

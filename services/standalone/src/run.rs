@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use mcp_exporter::{Application, Config, SECTIONS};
+use mcpmon_bootstrap::http::health::reachable;
 use mcpmon_bootstrap::logging::Logging;
 use mcpmon_bootstrap::process::{self, Exit, OrExit as _};
-use mcpmon_bootstrap::ready::reachable;
 use mcpmon_bootstrap::{Settings, Sources, shutdown};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;

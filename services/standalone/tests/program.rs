@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken assumption fails the test")]
 
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 fn mcpmon(arguments: &[&str], port: u16) -> Output {
     Command::new(env!("CARGO_BIN_EXE_mcpmon"))
@@ -49,4 +50,56 @@ fn it_says_where_everything_is_and_ends_in_time() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("/metrics\n") && text.contains("0 calls"), "{text}");
     assert!(!text.contains("Demo server"), "{text}");
+}
+
+/// A part of the demo as a process, ended with the test.
+struct Part {
+    process: Child,
+    /// Host and port of the URL in its first line.
+    address: String,
+}
+
+impl Part {
+    fn start(arguments: &[&str]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_mcpmon"))
+            .args(arguments)
+            .env_clear()
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.split('/').nth(2).unwrap().to_owned();
+        Self { process, address }
+    }
+
+    fn health(&self) -> Output {
+        mcpmon(&["demo-health", &self.address], 0)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+#[test]
+fn the_demo_s_parts_say_whether_they_are_well() {
+    let server = Part::start(&["demo-server", "--listen", "127.0.0.1:0", "--pace", "0.1"]);
+    assert!(server.health().status.success());
+
+    let url = format!("http://{}/mcp", server.address);
+    let health = ["--health", "127.0.0.1:0", "--pace", "0.1"];
+    let client = Part::start(&[&["demo-client", "--url", &url], &health[..]].concat());
+    // It is well once the first call has come to an end; nextest limits how long that may take.
+    while !client.health().status.success() {}
+
+    let idle =
+        Part::start(&[&["demo-client", "--url", "http://127.0.0.1:1/mcp"], &health[..]].concat());
+    assert_failed(&idle.health(), 70, "not ready: no call comes to an end");
+    let gone = server.address.clone();
+    drop(server);
+    assert_failed(&mcpmon(&["demo-health", &gone], 0), 70, "no answer from http://127.0.0.1:");
 }

@@ -1,9 +1,11 @@
 //! What all HTTP endpoints share: who may ask ([`auth`], [`host`]), where we listen ([`listen`]),
 //! how a body is read ([`body`]), how a fault is told ([`problem`]), whether we are ready
-//! ([`readiness`]), what a path takes ([`routes`]).
+//! ([`readiness`]) and how another process of this machine asks that ([`health`]), what a path
+//! takes ([`routes`]).
 
 pub mod auth;
 pub mod body;
+pub mod health;
 pub mod host;
 pub mod listen;
 pub mod problem;

@@ -7,7 +7,6 @@
 pub mod http;
 pub mod logging;
 pub mod process;
-pub mod ready;
 pub mod settings;
 pub mod shutdown;
 

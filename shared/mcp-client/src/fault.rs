@@ -14,8 +14,8 @@ use rmcp::service::{ClientInitializeError, ServiceError};
 use rmcp::transport::DynamicTransportError;
 use rmcp::transport::streamable_http_client::StreamableHttpError;
 
-use crate::dns::ResolveError;
 use crate::http::retry_after;
+use crate::resolver::LookupError;
 
 /// The code of a revision that the server does not speak.
 const UNSUPPORTED_PROTOCOL_VERSION: i32 = -32022;
@@ -237,8 +237,12 @@ impl Fault {
     }
 
     fn of_cause(error: &(dyn Error + 'static)) -> Option<Self> {
-        if let Some(error) = error.downcast_ref::<ResolveError>() {
-            return Some(error.fault());
+        if let Some(error) = error.downcast_ref::<LookupError>() {
+            let text = short(&error.to_string());
+            return Some(match error {
+                LookupError::NoSuchName(_) | LookupError::Unanswered(_) => Self::Dns(text),
+                LookupError::OurSide { .. } => Self::OurSide(text),
+            });
         }
         if let Some(error) = error.downcast_ref::<rustls::Error>() {
             return Some(Self::Tls(short(&error.to_string())));

@@ -19,7 +19,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use secrecy::ExposeSecret as _;
 
-use crate::dns::SystemResolver;
+use crate::resolver::SystemResolver;
 use crate::{Fault, MAX_MESSAGE_BYTES, Url};
 
 /// Connections that idle longer are not used again: between two checks a firewall may have

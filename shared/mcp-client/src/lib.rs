@@ -9,10 +9,10 @@
 mod canary;
 mod child;
 mod connect;
-mod dns;
 mod fault;
 mod http;
 mod listing;
+pub mod resolver;
 mod session;
 mod sse_only;
 

@@ -39,10 +39,17 @@ impl Cell {
     pub(crate) fn observe(&self, seconds: f64) {
         // Every bound is compared: of so few, that is faster than a search that branches.
         let place: usize = BOUNDS.iter().map(|bound| usize::from(*bound < seconds)).sum();
+        // Read before the count is written: a locked instruction holds up the reads behind it.
+        let mut before = self.sum.load(Ordering::Relaxed);
         self.counts[place].fetch_add(1, Ordering::Relaxed);
-        let add = |sum| Some((f64::from_bits(sum) + seconds).to_bits());
-        // The closure always gives a new sum, so this cannot fail.
-        let _ = self.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        loop {
+            let sum = (f64::from_bits(before) + seconds).to_bits();
+            match self.sum.compare_exchange_weak(before, sum, Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => return,
+                Err(other) => before = other,
+            }
+        }
     }
 
     /// Adds the counts to those of other cells.

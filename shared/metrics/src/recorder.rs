@@ -4,6 +4,7 @@
 //! Names go through admission first, so a hostile caller costs nothing but a lookup.
 
 mod families;
+mod names;
 mod server;
 mod tool;
 
@@ -11,15 +12,15 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use self::families::Families;
+use self::names::Names;
 pub use self::server::NO_TOOL;
-use self::server::{NameMap, Server, Trust};
+use self::server::{Server, Trust};
 use self::tool::Tool;
 use crate::admission::Budgets;
-use crate::catalogue;
+use crate::catalogue::{self, Publisher};
 use crate::event::{Event, Origin, ToolCall};
 use crate::label::{Bounded, Label, LimitType, Method, Observer, ProtocolVersion, Transport};
 use crate::name::{Name, OTHER};
@@ -44,6 +45,8 @@ pub struct Options {
     pub prices: Prices,
     /// How long a process may be silent before its readings end; none for readings of our own.
     pub source_expiry: Option<Duration>,
+    /// Whose families are exposed, beside those that each process has; none for all.
+    pub publisher: Option<Publisher>,
 }
 
 impl Options {
@@ -56,6 +59,7 @@ impl Options {
             otel_semconv: false,
             prices: Prices::shipped(),
             source_expiry: None,
+            publisher: None,
         }
     }
 }
@@ -82,7 +86,7 @@ impl fmt::Debug for Metrics {
     }
 }
 
-type Servers = ArcSwap<NameMap<Arc<Server>>>;
+type Servers = Names<Arc<Server>>;
 
 /// The recorder of one admitted server.
 #[derive(Clone)]
@@ -100,11 +104,12 @@ impl fmt::Debug for ServerMetrics {
 impl Metrics {
     /// Builds every instrument, in a registry of its own.
     pub fn new(options: Options) -> Self {
-        let Options { service, version, budgets, otel_semconv, prices, source_expiry } = options;
-        let telemetry = Telemetry::new(&budgets);
+        let Options { service, version, budgets, otel_semconv, prices, source_expiry, publisher } =
+            options;
+        let telemetry = Telemetry::new(&budgets, publisher);
         let families = Families::new(&telemetry, &budgets, prices);
         let sources = Arc::new(Sources::new(source_expiry));
-        let servers = Arc::<Servers>::default();
+        let servers = Arc::new(Servers::new(budgets.servers));
         expose_sources(&telemetry, &sources);
         expose_tools(&telemetry, &sources, &servers);
         telemetry.gauge(catalogue::BUILD_INFO, move |emit| emit(&[service, version], 1.0));
@@ -124,7 +129,7 @@ impl Metrics {
 
     /// The recorder of the server of that name; of `_other` when the name is not admitted.
     pub fn server(&self, name: &Name<'_>) -> ServerMetrics {
-        let known = self.0.servers.load().get(name.as_str()).cloned();
+        let known = self.0.servers.get(name.as_str()).cloned();
         let server = known.or_else(|| self.admit(name.as_str())).unwrap_or_else(|| {
             if name.as_str() != OTHER {
                 self.0.families.overflow(Bounded::Server);
@@ -135,11 +140,11 @@ impl Metrics {
     }
 
     fn admit(&self, name: &str) -> Option<Arc<Server>> {
-        if name == OTHER || self.0.servers.load().len() >= self.0.budgets.servers {
+        if name == OTHER || self.0.servers.len() >= self.0.budgets.servers {
             return None;
         }
         let _admission = self.0.admission.lock().unwrap_or_else(PoisonError::into_inner);
-        let servers = self.0.servers.load();
+        let servers = &self.0.servers;
         if let Some(server) = servers.get(name) {
             return Some(server.clone());
         }
@@ -148,11 +153,7 @@ impl Metrics {
         }
         let label: Arc<str> = name.into();
         let server = Server::new(&self.0.families, label.clone(), self.0.budgets.tools_per_server);
-        let server = Arc::new(server);
-        let mut grown = NameMap::clone(&servers);
-        grown.insert(label, server.clone());
-        self.0.servers.store(Arc::new(grown));
-        Some(server)
+        Some(servers.add(label, Arc::new(server)).clone())
     }
 
     /// Records one event of `origin`; for where events come one at a time.
@@ -227,7 +228,6 @@ fn expose_tools(telemetry: &Telemetry, sources: &Arc<Sources>, servers: &Arc<Ser
     {
         let (sources, servers) = (sources.clone(), servers.clone());
         telemetry.gauge(family, move |emit| {
-            let servers = servers.load();
             let label = |server: &str, tool: &str| {
                 servers.get(server).map_or_else(|| OTHER.into(), |server| server.tool_label(tool))
             };

@@ -11,21 +11,68 @@ use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
 
 use crate::catalogue::Family;
 
-/// One summary series.
+/// What one tool's messages weighed: one series in each of two families.
 #[derive(Debug, Default)]
-pub(crate) struct Summary {
-    count: AtomicU64,
-    sum: AtomicU64,
+pub(crate) struct Sizes {
+    requests: Sum,
+    responses: Sum,
+    // Calls with both sizes, as most have: counted once for both.
+    both: AtomicU64,
 }
 
-impl Summary {
-    pub(crate) fn observe(&self, bytes: u64) {
-        let before = self.sum.fetch_add(bytes, Ordering::Relaxed);
+/// Messages of one direction, but for the count of [`Sizes::both`].
+#[derive(Debug, Default)]
+struct Sum {
+    alone: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// Which messages of a call a family is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Direction {
+    Request,
+    Response,
+}
+
+impl Sizes {
+    pub(crate) fn observe(&self, request_bytes: Option<u64>, response_bytes: Option<u64>) {
+        match (request_bytes, response_bytes) {
+            (Some(request), Some(response)) => {
+                self.requests.add(request);
+                self.responses.add(response);
+                self.both.fetch_add(1, Ordering::Relaxed);
+            }
+            (Some(request), None) => self.requests.observe(request),
+            (None, Some(response)) => self.responses.observe(response),
+            (None, None) => {}
+        }
+    }
+
+    fn summary(&self, direction: Direction) -> proto::Summary {
+        let sum = match direction {
+            Direction::Request => &self.requests,
+            Direction::Response => &self.responses,
+        };
+        let count = self.both.load(Ordering::Relaxed) + sum.alone.load(Ordering::Relaxed);
+        let mut summary = proto::Summary::default();
+        summary.set_sample_count(count);
+        summary.set_sample_sum(sum.bytes.load(Ordering::Relaxed) as f64);
+        summary
+    }
+}
+
+impl Sum {
+    fn observe(&self, bytes: u64) {
+        self.add(bytes);
+        self.alone.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn add(&self, bytes: u64) {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if before.checked_add(bytes).is_none() {
             // A sum that wraps would look like a restart.
-            self.sum.store(u64::MAX, Ordering::Relaxed);
+            self.bytes.store(u64::MAX, Ordering::Relaxed);
         }
-        self.count.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -35,8 +82,9 @@ pub(crate) struct SummaryFamily(Arc<Inner>);
 
 struct Inner {
     family: Family,
+    direction: Direction,
     desc: Desc,
-    series: Mutex<Vec<(Vec<LabelPair>, Arc<Summary>)>>,
+    series: Mutex<Vec<(Vec<LabelPair>, Arc<Sizes>)>>,
 }
 
 impl fmt::Debug for SummaryFamily {
@@ -46,26 +94,24 @@ impl fmt::Debug for SummaryFamily {
 }
 
 impl SummaryFamily {
-    pub(crate) fn new(family: Family) -> Self {
+    pub(crate) fn new(family: Family, direction: Direction) -> Self {
         let labels = family.labels.iter().map(|l| (*l).into()).collect();
         // Without a descriptor two collectors of one name would both register.
         let desc = Desc::new(family.name.into(), family.help.into(), labels, Default::default())
             .expect("names and labels in the catalogue are legal");
-        Self(Arc::new(Inner { family, desc, series: Mutex::default() }))
+        Self(Arc::new(Inner { family, direction, desc, series: Mutex::default() }))
     }
 
-    /// Adds a series. The caller binds each set of values once.
-    pub(crate) fn bind(&self, values: &[&str]) -> Arc<Summary> {
+    /// Adds a series. The caller attaches each set of values once.
+    pub(crate) fn attach(&self, values: &[&str], sizes: Arc<Sizes>) {
         let labels = self.0.family.labels.iter().zip(values).map(|(name, value)| {
             let mut pair = LabelPair::default();
             pair.set_name((*name).into());
             pair.set_value((*value).into());
             pair
         });
-        let summary = Arc::<Summary>::default();
         let mut series = self.0.series.lock().unwrap_or_else(PoisonError::into_inner);
-        series.push((labels.collect(), summary.clone()));
-        summary
+        series.push((labels.collect(), sizes));
     }
 }
 
@@ -76,12 +122,9 @@ impl Collector for SummaryFamily {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let series = self.0.series.lock().unwrap_or_else(PoisonError::into_inner);
-        let metrics = series.iter().map(|(labels, summary)| {
-            let mut value = proto::Summary::default();
-            value.set_sample_count(summary.count.load(Ordering::Relaxed));
-            value.set_sample_sum(summary.sum.load(Ordering::Relaxed) as f64);
+        let metrics = series.iter().map(|(labels, sizes)| {
             let mut metric = Metric::from_label(labels.clone());
-            metric.set_summary(value);
+            metric.set_summary(sizes.summary(self.0.direction));
             metric
         });
         let mut family = MetricFamily::default();

@@ -4,6 +4,7 @@
 //! not have, summaries and the families of calls in cells, through collectors of our own in the same registry. The
 //! bound-instrument API is experimental upstream: nothing outside this module names it.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,9 +19,9 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Registry, TextEncoder};
 
 use crate::admission::Budgets;
-use crate::catalogue::{self, Family, Kind};
+use crate::catalogue::{self, Family, Kind, Publisher};
 use crate::histogram::CellFamily;
-use crate::summary::SummaryFamily;
+use crate::summary::{Direction, SummaryFamily};
 
 /// The `Content-Type` of [`crate::Metrics::encode`]'s text.
 pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -52,6 +53,8 @@ pub(crate) struct Telemetry {
     registry: Registry,
     meter: Meter,
     callback_panics: Arc<AtomicU64>,
+    /// Families that another process serves: here they would be zeros that say nothing.
+    hidden: HashSet<&'static str>,
     // Dropping the provider would end the pipeline.
     _provider: SdkMeterProvider,
 }
@@ -93,7 +96,7 @@ fn attributes(family: &Family, values: &[&str]) -> Vec<KeyValue> {
 }
 
 impl Telemetry {
-    pub(crate) fn new(budgets: &Budgets) -> Self {
+    pub(crate) fn new(budgets: &Budgets, publisher: Option<Publisher>) -> Self {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
@@ -114,7 +117,8 @@ impl Telemetry {
             })
             .build();
         let meter = provider.meter("mcpmon");
-        Self { registry, meter, callback_panics: Arc::default(), _provider: provider }
+        let hidden = publisher.map(families_of_others).unwrap_or_default();
+        Self { registry, meter, callback_panics: Arc::default(), hidden, _provider: provider }
     }
 
     pub(crate) fn counters(&self, family: Family) -> Counters<u64> {
@@ -135,8 +139,8 @@ impl Telemetry {
         Histograms(builder.with_boundaries(bounds.to_vec()).build(), family)
     }
 
-    pub(crate) fn summaries(&self, family: Family) -> SummaryFamily {
-        let summaries = SummaryFamily::new(family);
+    pub(crate) fn summaries(&self, family: Family, direction: Direction) -> SummaryFamily {
+        let summaries = SummaryFamily::new(family, direction);
         self.registry
             .register(Box::new(summaries.clone()))
             .expect("names in the catalogue are unique and its labels legal");
@@ -186,6 +190,14 @@ impl Telemetry {
     }
 
     pub(crate) fn encode(&self) -> Result<String, ScrapeError> {
-        Ok(TextEncoder::new().encode_to_string(&self.gather()?)?)
+        let mut families = self.gather()?;
+        families.retain(|family| !self.hidden.contains(family.name()));
+        Ok(TextEncoder::new().encode_to_string(&families)?)
     }
+}
+
+fn families_of_others(publisher: Publisher) -> HashSet<&'static str> {
+    let ours = [publisher, Publisher::Each];
+    let others = catalogue::ALL.iter().filter(|family| !ours.contains(&family.publisher));
+    others.map(|family| family.name).collect()
 }

@@ -1,17 +1,21 @@
 //! Events from outside: `POST /v1/events` as JSON or NDJSON, parsed and checked at the edge.
 //!
-//! A batch is parsed in one pass that borrows from the body. Only when that fails is it read
-//! again event by event, so that a bad event costs nobody but itself and is told why.
+//! A batch is read in one pass that borrows from the body, by a [`reader`] of what programs send.
+//! Whatever that does not take, serde_json reads again: one event, so that a bad one costs nobody
+//! but itself and is told why; or the whole body, when it is no batch. What is a batch, and what is
+//! wrong with an event, is serde_json's to say.
 
 mod bounded;
 mod event;
+mod reader;
 mod text;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use self::bounded::{Bounded, Checked, TOO_MANY};
-use self::event::WireEvent;
+use self::bounded::{Bounded, TOO_MANY};
+use self::event::{WireEvent, put};
+use self::reader::Reader;
 use self::text::Text;
 use crate::event::{Event, Origin};
 use crate::label::Observer;
@@ -45,19 +49,16 @@ pub enum BatchError {
 }
 
 #[derive(Deserialize)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a batch of events",
-    bound(deserialize = "E: Deserialize<'de>")
-)]
-struct Envelope<'a, E> {
+#[serde(deny_unknown_fields, expecting = "a batch of events")]
+struct Envelope<'a> {
     #[serde(borrow)]
     server: Text<'a>,
     #[serde(borrow)]
     source: Text<'a>,
     #[serde(borrow)]
     observer: Option<Text<'a>>,
-    events: Bounded<E>,
+    #[serde(borrow)]
+    events: Bounded<&'a RawValue>,
 }
 
 /// Parses `{"server", "source", "observer", "events": [ … ]}`.
@@ -66,24 +67,59 @@ struct Envelope<'a, E> {
 /// When the body is not JSON, the envelope lacks a key or holds a wrong one, or there are more
 /// than [`MAX_EVENTS`] events.
 pub fn parse_batch(body: &[u8]) -> Result<Batch<'_>, BatchError> {
-    if let Ok(envelope) = serde_json::from_slice::<Envelope<'_, Checked<'_>>>(body) {
-        let origin = origin(envelope.server, envelope.source, envelope.observer)
-            .map_err(BatchError::Envelope)?;
-        let events = envelope.events.0.into_iter().map(|event| event.0);
-        return Ok(Batch { origin, events: events.collect() });
+    let batch = std::str::from_utf8(body).ok().and_then(|text| read_batch(Reader::new(text)));
+    batch.unwrap_or_else(|| parse_batch_with_serde(body))
+}
+
+/// The batch in the forms that programs send; nothing when the body is for serde to judge.
+fn read_batch(mut reader: Reader<'_>) -> Option<Result<Batch<'_>, BatchError>> {
+    let (mut server, mut source, mut observer, mut events) = (None, None, None, None);
+    reader.object(|key, reader| match key {
+        "server" => put(&mut server, reader.text()),
+        "source" => put(&mut source, reader.text()),
+        "observer" => put(&mut observer, reader.text()),
+        "events" => put(&mut events, read_events(reader)),
+        _ => None,
+    })?;
+    if !reader.is_at_end() {
+        return None;
     }
-    let envelope: Envelope<'_, &RawValue> =
+    let events = events?;
+    let origin = origin(server?, source?, observer).map_err(BatchError::Envelope);
+    Some(origin.map(|origin| Batch { origin, events }))
+}
+
+fn read_events<'a>(reader: &mut Reader<'a>) -> Option<Vec<Result<Event<'a>, String>>> {
+    let mut events = Vec::new();
+    reader.list(b'[', b']', |reader| {
+        if events.len() == MAX_EVENTS {
+            return None;
+        }
+        let mut again = reader.clone();
+        events.push(match reader.event() {
+            Some(event) => Event::try_from(event),
+            None => {
+                let event = parse_event(again.raw()?).and_then(Event::try_from);
+                *reader = again;
+                event
+            }
+        });
+        Some(())
+    })?;
+    Some(events)
+}
+
+fn parse_batch_with_serde(body: &[u8]) -> Result<Batch<'_>, BatchError> {
+    let envelope: Envelope<'_> =
         serde_json::from_slice(body).map_err(|error| match error.to_string() {
             text if text.starts_with(TOO_MANY) => BatchError::TooMany,
             text => BatchError::Malformed(text),
         })?;
     let origin = origin(envelope.server, envelope.source, envelope.observer)
         .map_err(BatchError::Envelope)?;
-    Ok(Batch { origin, events: parse_all(envelope.events.0) })
-}
-
-fn parse_all(raw: Vec<&RawValue>) -> Vec<Result<Event<'_>, String>> {
-    raw.into_iter().map(|raw| Event::try_from(parse_event(raw.get())?)).collect()
+    let events = envelope.events.0.into_iter();
+    let events = events.map(|raw| parse_event(raw.get()).and_then(Event::try_from)).collect();
+    Ok(Batch { origin, events })
 }
 
 /// Parses one line of NDJSON: an event that carries its own `server` and `source`.
@@ -91,7 +127,9 @@ fn parse_all(raw: Vec<&RawValue>) -> Vec<Result<Event<'_>, String>> {
 /// # Errors
 /// Names the key, the value and what would be right.
 pub fn parse_line(line: &str) -> Result<(Origin<'_>, Event<'_>), String> {
-    let mut event = parse_event(line)?;
+    let mut reader = Reader::new(line);
+    let read = reader.event().filter(|_| reader.is_at_end());
+    let mut event = read.map_or_else(|| parse_event(line), Ok)?;
     let (server, source) = (event.server.take(), event.source.take());
     let server = server.ok_or("server is missing; every line names its own")?;
     let source = source.ok_or("source is missing; every line names its own")?;
@@ -125,3 +163,6 @@ fn origin<'a>(
         observer: observer.unwrap_or(Ok(Observer::Api))?,
     })
 }
+
+#[cfg(test)]
+mod tests;

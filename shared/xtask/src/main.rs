@@ -65,7 +65,13 @@ A TOML file (`--config FILE`), the environment over it, flags over that. In the 
 are written with commas. All services may share one file; each reads its own sections, and every
 error is reported at once. `--check-config` checks and ends.
 
-Variables with names of their own: `METRICS_PORT` is `exporter.port`, `RUST_LOG` is `log.filter`.
+Variables with names of their own: `METRICS_PORT` is `exporter.port`, `RUST_LOG` is `log.filter`,
+`SLACK_WEBHOOK_URL` and `SLACK_WEBHOOK_URL_FILE` are `slack.webhook_url` and `slack.webhook_url_file`.
+Where no component is configured, `DEVSKYY_API_URL` and `DEVSKYY_API_KEY` are the URL and the token of
+the component `api`.
+
+In the keys of a component, `<name>` stands for the component's name; keys that only one kind has
+stand under that kind, such as `<http>`.
 The SDK and the tap take `MCP_EXPORTER_URL` and `MCP_EXPORTER_TOKEN` or `MCP_EXPORTER_TOKEN_FILE`.
 
 Every secret can also stand in a file: set the key with `_file` behind it.
@@ -74,6 +80,7 @@ Every secret can also stand in a file: set the key with `_file` behind it.
 fn config_page() -> String {
     let mut settings = Settings::empty();
     mcp_exporter::Config::read(&mut settings);
+    mcp_health_monitor::Config::document(&mut settings);
     Logging::from_settings(&mut settings, "info");
     let section = |doc: &KeyDoc| doc.key.split('.').next().unwrap_or_default().to_owned();
     let mut sections: Vec<String> = settings.documentation().iter().map(section).collect();

@@ -53,6 +53,8 @@ struct Load {
 pub(crate) fn run() -> anyhow::Result<Report> {
     let cores = machine::cores()?;
     ensure!(cores > CLIENT_CORE, "server and client need a core each; there are {cores}");
+    machine::need("taskset", "util-linux")?;
+    machine::need("wrk", "wrk")?;
     let mut report = Report::new("ingest");
     let servers =
         [exporter()?, peers::parse_only_server()?, peers::python()?, peers::pushgateway()?];
@@ -109,12 +111,12 @@ fn load(server: &Server, batch: usize) -> anyhow::Result<Load> {
     let cpu = server.process.cpu_seconds()? - before;
     fs::remove_file(&file).context("cannot remove the body for wrk")?;
 
-    let output = output.context("cannot start taskset, which is in Debian's util-linux")?;
+    let output = output.context("cannot start taskset")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    let advice = "wrk failed; Debian has it as package wrk";
-    ensure!(output.status.success(), "{advice}: {text}{}", errors.trim());
-    let result = text.lines().find_map(|line| line.strip_prefix("result ")).context(advice)?;
+    ensure!(output.status.success(), "wrk failed: {}: {text}{}", output.status, errors.trim());
+    let result = text.lines().find_map(|line| line.strip_prefix("result "));
+    let result = result.with_context(|| format!("wrk printed no result: {text}"))?;
     let numbers: Vec<f64> = result.split(' ').filter_map(|n| n.parse().ok()).collect();
     let [requests, seconds, failed, p99_millis] = numbers[..] else {
         anyhow::bail!("wrk's script printed {result:?}");

@@ -1,14 +1,20 @@
-//! The machine's shape, for the page of figures: nothing that names the machine itself.
+//! The machine: its shape, for the page of figures, with nothing that names the machine itself; and
+//! the programs that it has to have.
 
+use std::env;
 use std::fs;
 use std::thread;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 /// Cores, processor and memory in one line.
 pub(crate) fn shape() -> anyhow::Result<String> {
     let cores = cores()?;
-    let cpu = field("/proc/cpuinfo", "model name")?;
+    let mut cpu = field("/proc/cpuinfo", "model name")?;
+    // A name may stand for processors of many years.
+    if let Ok(family) = field("/proc/cpuinfo", "cpu family") {
+        cpu = format!("{cpu} of family {family}");
+    }
     let kib: f64 = field("/proc/meminfo", "MemTotal")?
         .trim_end_matches(" kB")
         .parse()
@@ -21,6 +27,17 @@ pub(crate) fn cores() -> anyhow::Result<usize> {
     Ok(thread::available_parallelism().context("the number of cores is not known")?.get())
 }
 
+/// Fails when a program is missing, before anything has been built and measured for it.
+pub(crate) fn need(program: &str, package: &str) -> anyhow::Result<()> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    if !env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
+        bail!(
+            "{program} is missing; Debian has it as package {package}, which `make bench` installs"
+        );
+    }
+    Ok(())
+}
+
 /// The value of the first line `name : value` of a file under `/proc`.
 pub(crate) fn field(path: &str, name: &str) -> anyhow::Result<String> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
@@ -29,4 +46,18 @@ pub(crate) fn field(path: &str, name: &str) -> anyhow::Result<String> {
         .find(|(key, _)| key.trim() == name)
         .with_context(|| format!("{path} has no line {name:?}"))?;
     Ok(value.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_is_named_with_its_package() {
+        need("sh", "dash").unwrap();
+        assert_eq!(
+            need("no-such-program", "wrk").unwrap_err().to_string(),
+            "no-such-program is missing; Debian has it as package wrk, which `make bench` installs"
+        );
+    }
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 
+use crate::machine;
 use crate::process::Running;
 
 const REQUIREMENTS: &str = include_str!("../python/requirements.txt");
@@ -51,6 +52,7 @@ fn environment() -> anyhow::Result<PathBuf> {
     let folder = cache()?.join(format!("python-bench-{:012x}", digest.finish() >> 16));
     let complete = folder.join(".complete");
     if !complete.exists() {
+        machine::need("python3", "python3-venv")?;
         eprintln!("bench: installing the Python packages of tests/bench/python/requirements.txt");
         let advice = "the Python baselines need python3 with venv, and PyPI or a mirror of it";
         let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/requirements.txt");

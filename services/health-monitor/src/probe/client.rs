@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mcpmon_coordination::incident::Failure;
+use mcpmon_mcp_client::resolver;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -217,7 +218,7 @@ impl Resolve for Resolver {
                 let _ = PROGRESS.try_with(|p| p.resolving.store(resolving, Ordering::Relaxed));
             };
             note(true);
-            let found = dns::lookup(name.as_str()).await;
+            let found = resolver::lookup(name.as_str()).await;
             note(false);
             // The client puts the URL's port in the place of 0.
             let addresses = found?.into_iter().map(|ip| SocketAddr::new(ip, 0));

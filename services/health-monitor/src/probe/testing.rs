@@ -141,7 +141,7 @@ impl Drop for Program {
     }
 }
 
-/// A program of Debian's, as tests/rules/tools puts them into the cache.
+/// A program of Debian's, as `make test-deps` puts them into the cache.
 pub(super) fn debian(name: &str) -> PathBuf {
     let cache = || {
         let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
@@ -152,6 +152,6 @@ pub(super) fn debian(name: &str) -> PathBuf {
     };
     let folder = env::var_os("MCPMON_PROMETHEUS_3").map(PathBuf::from).or_else(cache);
     let program = folder.expect("HOME is set").join(name);
-    assert!(program.exists(), "{} is missing: `make rules` fetches it", program.display());
+    assert!(program.exists(), "{} is missing: `make test-deps` fetches it", program.display());
     program
 }

@@ -40,7 +40,7 @@ impl Totals {
         }
     }
 
-    pub(super) fn answered(&self, is_error: bool) {
+    pub(crate) fn answered(&self, is_error: bool) {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.errors.fetch_add(u64::from(is_error), Ordering::Relaxed);
     }

@@ -10,14 +10,14 @@ use crate::catalogue::{self, Family, LABEL_OVERFLOW};
 use crate::histogram::{Cell, CellFamily};
 use crate::label::{Bounded, Label, Reason, Status, TokenType};
 use crate::prices::Prices;
-use crate::summary::SummaryFamily;
+use crate::summary::{Direction, Sizes, SummaryFamily};
 use crate::telemetry::{Amount, Count, Counters, Telemetry};
 
 pub(super) struct Families {
     calls: CellFamily,
     duration: CellFamily,
-    pub(super) request_size: SummaryFamily,
-    pub(super) response_size: SummaryFamily,
+    request_size: SummaryFamily,
+    response_size: SummaryFamily,
     pub(super) errors: Counters<u64>,
     pub(super) rate_limits: Counters<u64>,
     pub(super) timeouts: Counters<u64>,
@@ -112,8 +112,8 @@ impl Families {
         Self {
             calls: telemetry.cells(catalogue::TOOL_CALLS),
             duration: telemetry.cells(catalogue::REQUEST_DURATION),
-            request_size: telemetry.summaries(catalogue::REQUEST_SIZE),
-            response_size: telemetry.summaries(catalogue::RESPONSE_SIZE),
+            request_size: telemetry.summaries(catalogue::REQUEST_SIZE, Direction::Request),
+            response_size: telemetry.summaries(catalogue::RESPONSE_SIZE, Direction::Response),
             errors: counters(catalogue::ERRORS),
             rate_limits: counters(catalogue::RATE_LIMIT_HITS),
             timeouts: counters(catalogue::TIMEOUTS),
@@ -185,6 +185,14 @@ impl Families {
         let cell = self.duration.bind(&[server, tool]);
         self.calls.attach(&[server, status.as_str(), tool], cell.clone());
         cell
+    }
+
+    /// The sizes of a tool's messages. The caller asks once for each tool.
+    pub(super) fn sizes(&self, server: &str, tool: &str) -> Arc<Sizes> {
+        let sizes = Arc::<Sizes>::default();
+        self.request_size.attach(&[server, tool], sizes.clone());
+        self.response_size.attach(&[server, tool], sizes.clone());
+        sizes
     }
 
     /// Lets a cell of calls count as operations too.

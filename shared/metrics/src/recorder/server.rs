@@ -1,13 +1,11 @@
 //! One admitted MCP server: its tools, and what is counted per server.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use arc_swap::ArcSwap;
-
 use super::Families;
 use super::families::Operation;
+use super::names::Names;
 use super::tool::Tool;
 use crate::label::{
     AuthFailure, Bounded, GenerationStatus, Label, Method, SecurityEvent, Transport,
@@ -17,8 +15,6 @@ use crate::telemetry::Count;
 
 /// The `tool_name` of an error or a rate limit that belongs to no tool.
 pub const NO_TOOL: &str = "_none";
-
-pub(super) type NameMap<T> = HashMap<Arc<str>, T, foldhash::fast::RandomState>;
 
 /// Whether a name may get a series on first sight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +28,7 @@ pub(super) enum Trust {
 #[derive(Debug)]
 pub(super) struct Server {
     label: Arc<str>,
-    // Read at every call, replaced at each new name: readers never wait.
-    tools: ArcSwap<NameMap<Arc<Tool>>>,
+    tools: Names<Tool>,
     admission: Mutex<()>,
     tools_budget: usize,
     listed: AtomicBool,
@@ -49,7 +44,7 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(families: &Families, label: Arc<str>, tools_budget: usize) -> Self {
         Self {
-            tools: ArcSwap::default(),
+            tools: Names::new(tools_budget),
             admission: Mutex::default(),
             tools_budget,
             listed: AtomicBool::new(false),
@@ -76,19 +71,17 @@ impl Server {
         trust: Trust,
         act: impl FnOnce(&Tool) -> R,
     ) -> R {
-        let tools = self.tools.load();
-        if let Some(tool) = tools.get(name) {
+        if let Some(tool) = self.tools.get(name) {
             return act(tool);
         }
         if name == OTHER {
             return act(&self.other);
         }
         // A full table is settled without a lock: this is where invented names end up.
-        let full = tools.len() >= self.tools_budget || families.tool_pairs.is_spent();
-        drop(tools);
+        let full = self.tools.len() >= self.tools_budget || families.tool_pairs.is_spent();
         let tool = if full || trust == Trust::Unproven { None } else { self.admit(families, name) };
         match tool {
-            Some(tool) => act(&tool),
+            Some(tool) => act(tool),
             None => {
                 families.overflow(Bounded::ToolName);
                 act(&self.other)
@@ -110,22 +103,18 @@ impl Server {
         }
     }
 
-    fn admit(&self, families: &Families, name: &str) -> Option<Arc<Tool>> {
+    fn admit(&self, families: &Families, name: &str) -> Option<&Tool> {
         let _admission = self.admission.lock().unwrap_or_else(PoisonError::into_inner);
-        let tools = self.tools.load();
-        if let Some(tool) = tools.get(name) {
-            return Some(tool.clone());
+        if let Some(tool) = self.tools.get(name) {
+            return Some(tool);
         }
-        if tools.len() >= self.tools_budget || !families.tool_pairs.take() {
+        if self.tools.len() >= self.tools_budget || !families.tool_pairs.take() {
             return None;
         }
         let label: Arc<str> = name.into();
-        let tool = Arc::new(Tool::new(self.label.clone(), label.clone()));
+        let tool = Tool::new(self.label.clone(), label.clone());
         tool.expose(families);
-        let mut grown = NameMap::clone(&tools);
-        grown.insert(label, tool.clone());
-        self.tools.store(Arc::new(grown));
-        Some(tool)
+        Some(self.tools.add(label, tool))
     }
 
     /// Admits listed names. After a complete listing, a name that it lacks is an invented one.
@@ -149,8 +138,7 @@ impl Server {
 
     /// The label of a tool as it is now: its name, or `_other` while it is not admitted.
     pub(super) fn tool_label(&self, name: &str) -> Arc<str> {
-        let tools = self.tools.load();
-        tools.get(name).map_or_else(|| self.other.label().clone(), |tool| tool.label().clone())
+        self.tools.get(name).unwrap_or(&self.other).label().clone()
     }
 
     pub(super) fn dropped(&self, count: u64) {

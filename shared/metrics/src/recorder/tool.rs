@@ -8,7 +8,7 @@ use super::families::Operation;
 use crate::histogram::Cell;
 use crate::label::{ErrorType, Label, LimitType, Reason, Status, Transport, ValidationType};
 use crate::outcome::Outcome;
-use crate::summary::Summary;
+use crate::summary::Sizes;
 use crate::telemetry::Count;
 
 /// What every call of the tool touches.
@@ -17,8 +17,7 @@ pub(super) struct Calls {
     // Of calls that count as an operation apart: those that failed.
     by_status: [Arc<Cell>; Status::ALL.len()],
     timeouts: Count,
-    request_size: Arc<Summary>,
-    response_size: Arc<Summary>,
+    sizes: Arc<Sizes>,
 }
 
 /// One (server, tool) pair. Its instruments are bound when they are first needed, but for
@@ -65,8 +64,7 @@ impl Tool {
             Calls {
                 by_status: [0, 1, 2, 3].map(|i| of(Status::ALL[i])),
                 timeouts: families.timeouts.bind(&pair),
-                request_size: families.request_size.bind(&pair),
-                response_size: families.response_size.bind(&pair),
+                sizes: families.sizes(&self.server, &self.label),
             }
         })
     }
@@ -81,12 +79,7 @@ impl Tool {
     ) {
         let calls = self.calls(families);
         cell.unwrap_or(&calls.by_status[outcome.status() as usize]).observe(seconds);
-        if let Some(bytes) = request_bytes {
-            calls.request_size.observe(bytes);
-        }
-        if let Some(bytes) = response_bytes {
-            calls.response_size.observe(bytes);
-        }
+        calls.sizes.observe(request_bytes, response_bytes);
         match outcome {
             Outcome::Error(error_type, reason) => self.error(families, error_type, reason, 1),
             Outcome::Timeout => calls.timeouts.add(1),

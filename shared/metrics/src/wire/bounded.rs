@@ -1,4 +1,4 @@
-//! A list that stops at [`MAX_EVENTS`], and events that are checked as they are read.
+//! A list that stops at [`MAX_EVENTS`].
 //!
 //! A short body can hold many empty records: without a bound, a megabyte of them would become
 //! hundreds of megabytes of events.
@@ -9,8 +9,6 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
 use super::MAX_EVENTS;
-use super::event::WireEvent;
-use crate::event::Event;
 
 /// How the message of a list that is too long begins.
 pub(super) const TOO_MANY: &str = "too many events";
@@ -18,16 +16,6 @@ pub(super) const TOO_MANY: &str = "too many events";
 /// At most [`MAX_EVENTS`] values.
 #[derive(Debug)]
 pub(super) struct Bounded<E>(pub(super) Vec<E>);
-
-/// An event, or what is wrong with it.
-#[derive(Debug)]
-pub(super) struct Checked<'a>(pub(super) Result<Event<'a>, String>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Checked<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(Event::try_from(WireEvent::deserialize(deserializer)?)))
-    }
-}
 
 impl<'de, E: Deserialize<'de>> Deserialize<'de> for Bounded<E> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

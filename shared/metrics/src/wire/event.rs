@@ -7,13 +7,14 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use super::reader::Reader;
 use super::text::Text;
 use crate::event::{Event, MAX_BYTES, MAX_COUNT, MAX_SECONDS, Seconds, ToolCall, TraceId};
 use crate::label::{ErrorType, Method, ProtocolVersion, Reason, Status};
 use crate::name::Name;
 use crate::outcome::Outcome;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an event")]
 pub(super) struct WireEvent<'a> {
     #[serde(borrow, rename = "type")]
@@ -76,6 +77,60 @@ pub(super) struct WireEvent<'a> {
     #[serde(borrow)]
     event_type: Option<Text<'a>>,
     count: Option<u64>,
+}
+
+impl<'a> WireEvent<'a> {
+    /// Reads the value of `key`. A key that is missing here is left to serde, which is slower.
+    pub(super) fn read(&mut self, key: &str, reader: &mut Reader<'a>) -> Option<()> {
+        match key {
+            "type" => put(&mut self.kind, reader.text()),
+            "server" => put(&mut self.server, reader.text()),
+            "source" => put(&mut self.source, reader.text()),
+            "observer" => put(&mut self.observer, reader.text()),
+            "tool" => put(&mut self.tool, reader.text()),
+            "status" => put(&mut self.status, reader.text()),
+            "duration_seconds" => put(&mut self.duration_seconds, reader.number()),
+            "request_bytes" => put(&mut self.request_bytes, reader.whole()),
+            "response_bytes" => put(&mut self.response_bytes, reader.whole()),
+            "error_type" => put(&mut self.error_type, reader.text()),
+            "reason" => put(&mut self.reason, reader.text()),
+            "message" => put(&mut self.message, reader.text()),
+            "trace_id" => put(&mut self.trace_id, reader.text()),
+            "transport" => put(&mut self.transport, reader.text()),
+            "protocol_version" => put(&mut self.protocol_version, reader.text()),
+            "method" => put(&mut self.method, reader.text()),
+            "limit_type" => put(&mut self.limit_type, reader.text()),
+            "value" => put(&mut self.value, reader.whole()),
+            "name" => put(&mut self.name, reader.text()),
+            "version" => put(&mut self.version, reader.text()),
+            "uptime_seconds" => put(&mut self.uptime_seconds, reader.number()),
+            "tools" => put(&mut self.tools, reader.serde()),
+            "schema_hash" => put(&mut self.schema_hash, reader.text()),
+            "complete" => put(&mut self.complete, reader.serde()),
+            "bytes" => put(&mut self.bytes, reader.whole()),
+            "agent" => put(&mut self.agent, reader.text()),
+            "category" => put(&mut self.category, reader.text()),
+            "provider" => put(&mut self.provider, reader.text()),
+            "model" => put(&mut self.model, reader.text()),
+            "input" => put(&mut self.input, reader.whole()),
+            "output" => put(&mut self.output, reader.whole()),
+            "cache_read" => put(&mut self.cache_read, reader.whole()),
+            "cache_write" => put(&mut self.cache_write, reader.whole()),
+            "validation_type" => put(&mut self.validation_type, reader.text()),
+            "event_type" => put(&mut self.event_type, reader.text()),
+            "count" => put(&mut self.count, reader.whole()),
+            _ => None,
+        }
+    }
+}
+
+/// Puts a value where none is: a key that comes twice is an error.
+pub(super) fn put<T>(place: &mut Option<T>, value: Option<T>) -> Option<()> {
+    if place.is_some() {
+        return None;
+    }
+    *place = value;
+    place.is_some().then_some(())
 }
 
 type Checked<T> = Result<T, String>;

@@ -53,7 +53,10 @@ async fn a_real_alertmanager_is_ready_and_knows_what_fires() {
         "endsAt": "2099-01-01T00:00:00Z", "createdBy": "test", "comment": "test",
     });
     post(&format!("{}/api/v2/silences", alertmanager.url), &silence).await;
+    let mut ours = alert("Ours", Some("critical"));
+    ours["labels"]["notify"] = "monitor".into();
     let alerts = json!([
+        ours,
         alert("Silenced", Some("critical")),
         alert("Loud", Some("critical")),
         alert("Drowned", Some("critical")),

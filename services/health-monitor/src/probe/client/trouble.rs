@@ -6,17 +6,17 @@ use std::iter::successors;
 use std::time::{Duration, UNIX_EPOCH};
 
 use mcpmon_coordination::incident::Failure;
+use mcpmon_mcp_client::resolver::LookupError;
 use rustls::CertificateError;
 
 use crate::finding::{Finding, Unknown};
-use crate::probe::dns::LookupError;
-use crate::probe::is_our_fault;
+use crate::probe::{dns, is_our_fault};
 
 type Cause<'e> = &'e (dyn Error + 'static);
 
 pub(super) fn finding(asked: &str, scheme: &str, error: &reqwest::Error) -> Finding {
     if let Some(error) = find::<LookupError>(error) {
-        return error.finding(asked);
+        return dns::finding(error, asked);
     }
     if let Some(error) = find::<rustls::Error>(error) {
         return Finding::fail(Failure::Tls, format!("{asked}: {}", handshake(error)));

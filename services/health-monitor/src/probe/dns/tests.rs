@@ -6,9 +6,9 @@ use std::fs;
 use std::time::Duration;
 
 use mcpmon_coordination::incident::Failure;
+use mcpmon_mcp_client::resolver::LOOKUPS;
 
 use crate::finding::{Finding, Outcome, Unknown};
-use crate::probe::dns::LOOKUPS;
 use crate::probe::testing::{probe, rerun};
 
 const CASE: &str = "MCPMON_TEST_RESOLVER";
@@ -40,10 +40,13 @@ fn under(resolv_conf: &str, hosts: &str, test: &str) {
     let switch = file("nsswitch.conf", &format!("hosts: {hosts}\n"));
     let root =
         fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0);
-    let launcher: &[&str] =
-        if root { &["unshare", "--mount"] } else { &["unshare", "--mount", "--map-root-user"] };
+    let launcher: &[&str] = if root {
+        &["unshare", "--mount", "--net"]
+    } else {
+        &["unshare", "--mount", "--net", "--map-root-user"]
+    };
     let script = format!(
-        "mount --bind {resolv_conf} /etc/resolv.conf; mount --bind {switch} /etc/nsswitch.conf; \
+        "ip link set lo up; mount --bind {resolv_conf} /etc/resolv.conf; mount --bind {switch} /etc/nsswitch.conf; \
          exec \"$@\""
     );
     rerun(&format!("probe::dns::tests::{test}"), (CASE, "1"), launcher, &script);
@@ -74,6 +77,55 @@ async fn a_resolver_without_a_server_is_our_own_trouble() {
         let error = finding.error.unwrap();
         let expected = "this host's resolver cannot look up `nobody.example`";
         assert!(error.contains(expected), "{error}");
+    }
+}
+
+/// A name server that knows `known.example` and refuses to answer for any other name, as a
+/// container engine's does for a container that was stopped.
+fn name_server(address: &str) {
+    let socket = std::net::UdpSocket::bind(address).unwrap();
+    std::thread::spawn(move || {
+        let mut packet = [0; 512];
+        while let Ok((length, client)) = socket.recv_from(&mut packet) {
+            let query = &packet[..length];
+            let known = query.windows(14).any(|w| w == b"\x05known\x07example");
+            // Behind the name's last byte stand the type, of which 1 is an IPv4 address, and class.
+            let question = 12 + query[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
+            let is_address = query[question - 3] == 1;
+            let answers = u8::from(known && is_address);
+            let code = if known { 0 } else { 2 };
+            let mut reply = query[..2].to_vec();
+            reply.extend([0x81, 0x80 | code, 0, 1, 0, answers, 0, 0, 0, 0]);
+            reply.extend(&query[12..question]);
+            if answers == 1 {
+                reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 127, 0, 0, 1]);
+            }
+            socket.send_to(&reply, client).unwrap();
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_name_that_alone_is_refused_is_the_components_trouble() {
+    if env::var_os(CASE).is_none() {
+        let resolv_conf = "nameserver 127.0.0.253\noptions attempts:1\n";
+        let test = "a_name_that_alone_is_refused_is_the_components_trouble";
+        return under(resolv_conf, "files dns", test);
+    }
+    name_server("127.0.0.253:53");
+    // While no other name is known to resolve, it may be the server.
+    for finding in findings(Duration::from_secs(20)).await {
+        assert_eq!(finding.outcome, Outcome::Unknown(Unknown::OurSide), "{finding:?}");
+    }
+    let known =
+        probe("tcp", &[("address", "known.example:9")]).check(Duration::from_secs(20)).await;
+    assert_eq!(known.outcome, Outcome::Fail(Failure::ConnectionRefused), "{known:?}");
+    for finding in findings(Duration::from_secs(20)).await {
+        assert_eq!(finding.outcome, Outcome::Fail(Failure::Dns), "{finding:?}");
+        let error = finding.error.unwrap();
+        let expected =
+            "the name servers give no answer for `nobody.example`, and do for other names";
+        assert!(error.ends_with(expected), "{error}");
     }
 }
 

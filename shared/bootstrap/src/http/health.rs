@@ -1,5 +1,5 @@
-//! `--health`: asks the running service whether it is ready. It is the health check of containers,
-//! whose image holds one program and no shell.
+//! Asks a service of this machine whether it is ready: `mcp-exporter --health`. It is the health
+//! check of containers, whose image holds one program and no shell.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -7,18 +7,18 @@ use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The reply is a few hundred bytes; whoever sends more is none of us.
+/// The reply is a few hundred bytes; whoever sends more is none of our services.
 const LONGEST_REPLY: u64 = 16 * 1024;
 
-/// Why the service is not known to be ready.
+/// Why a service is not known to be ready.
 #[derive(Debug, thiserror::Error)]
 pub enum Unhealthy {
     /// Nobody answered.
     #[error("no answer from http://{address}/health/ready")]
     Silent {
-        /// Where it was asked.
+        /// Who was asked.
         address: SocketAddr,
-        /// What the connection says.
+        /// What came instead of an answer.
         #[source]
         source: io::Error,
     },
@@ -54,6 +54,7 @@ fn ask(address: SocketAddr) -> io::Result<String> {
 }
 
 /// Where this machine reaches what is bound there.
+#[must_use]
 pub fn reachable(bound: SocketAddr) -> SocketAddr {
     let ip = match bound.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,0 +1,184 @@
+//! Names to addresses, and whose trouble it is when there are none: a name that does not exist is the
+//! target's, a resolver that does not answer is our own. For every probe, not only those of MCP.
+//!
+//! The system's resolver is asked, for it alone knows `/etc/hosts`, search lists and a container
+//! engine's names. tokio's wrapper of it loses the code that tells the two troubles apart.
+//!
+//! A name server's refusal to answer has the same code as its absence, and a container engine
+//! answers so for a container that was stopped. Then a name that resolved before is asked again:
+//! if it still does, the resolver is well and the one name is not.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+
+use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+/// A lookup blocks a thread, for 10 s and more when the name servers are silent. Further ones
+/// wait here instead of in threads of their own.
+pub static LOOKUPS: Semaphore = Semaphore::const_new(64);
+
+/// Names that resolved, the last one last.
+static RESOLVED: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
+const REMEMBERED: usize = 16;
+/// How many of them are asked when a name server refuses.
+const ASKED_AGAIN: usize = 2;
+
+/// Why a name has no address.
+#[derive(Debug, thiserror::Error)]
+pub enum LookupError {
+    /// A name server says so.
+    #[error("the name `{0}` does not exist")]
+    NoSuchName(String),
+    /// The name servers answer for other names.
+    #[error("the name servers give no answer for `{0}`, and do for other names")]
+    Unanswered(String),
+    /// No name server, or a fault of this system.
+    #[error("this host's resolver cannot look up `{name}`: {cause}")]
+    OurSide {
+        /// What was looked up.
+        name: String,
+        /// What the system says.
+        cause: String,
+    },
+}
+
+/// The system's resolver, for HTTP clients.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemResolver;
+
+impl Resolve for SystemResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            // The client puts the URL's port in the place of 0.
+            let addresses =
+                lookup(name.as_str()).await?.into_iter().map(|ip| SocketAddr::new(ip, 0));
+            Ok(Box::new(addresses) as Addrs)
+        })
+    }
+}
+
+/// The addresses of a host, which may be an address itself.
+///
+/// # Errors
+/// When it has none. Whoever waits no longer than he likes drops the future; the thread that
+/// looks ends by itself.
+pub async fn lookup(host: &str) -> Result<Vec<IpAddr>, LookupError> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = bare.parse() {
+        return Ok(vec![address]);
+    }
+    let permit = LOOKUPS.acquire().await.expect("nobody closes the semaphore");
+    let name = host.to_owned();
+    let looking = spawn_blocking(move || {
+        // Held until the thread is free, also when nobody waits for the answer any more.
+        let _permit = permit;
+        blocking(&name)
+    });
+    looking.await.unwrap_or_else(|error| {
+        Err(LookupError::OurSide { name: host.to_owned(), cause: error.to_string() })
+    })
+}
+
+fn blocking(name: &str) -> Result<Vec<IpAddr>, LookupError> {
+    match ask(name) {
+        Ok(found) => {
+            remember(name);
+            Ok(found)
+        }
+        Err(Refusal::NoSuchName) => Err(LookupError::NoSuchName(name.to_owned())),
+        Err(Refusal::TryAgain(_)) if others_resolve(name) => {
+            Err(LookupError::Unanswered(name.to_owned()))
+        }
+        Err(Refusal::TryAgain(cause) | Refusal::Other(cause)) => {
+            Err(LookupError::OurSide { name: name.to_owned(), cause })
+        }
+    }
+}
+
+/// What the system says instead of an address.
+enum Refusal {
+    NoSuchName,
+    TryAgain(String),
+    Other(String),
+}
+
+fn ask(name: &str) -> Result<Vec<IpAddr>, Refusal> {
+    let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
+    match getaddrinfo(Some(name), None, Some(hints)) {
+        Ok(found) => {
+            let found: std::io::Result<Vec<_>> =
+                found.map(|entry| entry.map(|entry| entry.sockaddr.ip())).collect();
+            found.map_err(|error| Refusal::Other(error.to_string()))
+        }
+        Err(error) => {
+            let kind = error.kind();
+            let cause = std::io::Error::from(error).to_string();
+            Err(match kind {
+                // The two codes that a name server's own answer gives.
+                LookupErrorKind::NoName | LookupErrorKind::NoData => Refusal::NoSuchName,
+                LookupErrorKind::Again => Refusal::TryAgain(cause),
+                _ => Refusal::Other(cause),
+            })
+        }
+    }
+}
+
+/// Whether a name resolves now that no file of this host knows.
+fn others_resolve(name: &str) -> bool {
+    let known: Vec<String> = {
+        let resolved = RESOLVED.lock().unwrap_or_else(PoisonError::into_inner);
+        resolved.iter().rev().filter(|other| *other != name).cloned().collect()
+    };
+    let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let by_server = known.iter().filter(|other| !is_in(&hosts, other));
+    by_server.take(ASKED_AGAIN).any(|other| ask(other).is_ok())
+}
+
+/// Whether a hosts file answers for the name; `localhost` is answered without one.
+fn is_in(hosts: &str, name: &str) -> bool {
+    let entries = hosts.lines().map(|line| line.split('#').next().unwrap_or_default());
+    let mut names = entries.flat_map(|line| line.split_whitespace().skip(1));
+    let is_local = name == "localhost" || name.ends_with(".localhost");
+    is_local || names.any(|known| known.eq_ignore_ascii_case(name))
+}
+
+fn remember(name: &str) {
+    let mut resolved = RESOLVED.lock().unwrap_or_else(PoisonError::into_inner);
+    if resolved.back().is_some_and(|last| last == name) {
+        return;
+    }
+    resolved.retain(|known| known != name);
+    if resolved.len() == REMEMBERED {
+        resolved.pop_front();
+    }
+    resolved.push_back(name.to_owned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hosts_file_is_no_name_server() {
+        let hosts = "127.0.0.1 localhost\n10.0.0.2 db db.example # not: cache\n";
+        assert!(is_in(hosts, "DB.example") && is_in(hosts, "db") && is_in("", "localhost"));
+        assert!(!is_in(hosts, "cache") && !is_in(hosts, "10.0.0.2"));
+    }
+
+    #[test]
+    fn the_last_names_are_remembered() {
+        for number in 0..40 {
+            remember(&format!("host{number}"));
+        }
+        remember("host30");
+        let resolved = RESOLVED.lock().unwrap();
+        assert_eq!(resolved.len(), REMEMBERED);
+        assert_eq!(resolved.back().unwrap(), "host30");
+        assert_eq!(resolved.iter().filter(|name| *name == "host30").count(), 1);
+    }
+}
