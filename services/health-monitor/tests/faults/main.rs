@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a broken assumption fails the test")]
 
 mod absent;
+mod chaos;
 mod command;
 mod listing;
 mod message;
