@@ -60,10 +60,13 @@ function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-function showVerdict({ status, source, reasons }) {
+function showVerdict({ status, source, reasons, left_out }) {
   const verdict = byId("verdict");
   verdict.dataset.status = status;
   setText(verdict, `${status.toUpperCase()} (${source})`);
+  // A verdict without these says less than its colour.
+  byId("left-out").hidden = left_out.length === 0;
+  setText(byId("left-out"), `Left out: ${left_out.join("; ")}`);
   const list = byId("reasons");
   if (list.dataset.shown === JSON.stringify(reasons)) return;
   list.dataset.shown = JSON.stringify(reasons);
@@ -175,7 +178,7 @@ async function update() {
     showAlerts(status.alerts);
     byId("updated").textContent = `Updated ${new Date().toLocaleTimeString()}.`;
   } catch (error) {
-    showVerdict({ status: "unknown", source: "the exporter does not answer", reasons: [String(error)] });
+    showVerdict({ status: "unknown", source: "the exporter does not answer", reasons: [String(error)], left_out: [] });
   }
   setTimeout(update, EVERY_MS);
 }
