@@ -94,12 +94,12 @@ def read_until(lines: Iterator[str], pattern: str) -> str:
 
 
 @contextlib.contextmanager
-def running_exporter(folder: Path) -> Iterator[Exporter]:
-    """Starts mcp-exporter on a free port and stops it with SIGTERM, to which it must answer 0."""
+def running_exporter(folder: Path, **environment: str) -> Iterator[Exporter]:
+    """Starts mcp-exporter on a free port, with nothing else in its environment but what is given, and stops it with SIGTERM, to which it must answer 0."""
     process = subprocess.Popen(
         [BINARIES / "mcp-exporter"],
         cwd=folder,
-        env={"METRICS_PORT": "0"},
+        env={"METRICS_PORT": "0"} | environment,
         stdout=subprocess.PIPE,
         stderr=(folder / "exporter.log").open("w"),
         text=True,
