@@ -4,7 +4,8 @@
 //! once; then the incident, which every failing check reports again; the record last. Whoever comes
 //! next makes up for a step that was lost.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mcpmon_coordination::incident::{self, Evidence, Incident, Origin};
@@ -34,6 +35,8 @@ pub struct Checker {
     /// Bounds the checks that run at once.
     running: Arc<Semaphore>,
     lag: Lag,
+    /// The components whose last incident is known to be over, and sent as such.
+    settled: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// What a check did.
@@ -51,7 +54,8 @@ impl Checker {
     /// `at_once` checks may run at the same time.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, lag: Lag, at_once: usize) -> Self {
-        Self { store, running: Arc::new(Semaphore::new(at_once)), lag }
+        let running = Arc::new(Semaphore::new(at_once));
+        Self { store, running, lag, settled: Arc::default() }
     }
 
     /// The store that all replicas share.
@@ -129,8 +133,15 @@ impl Checker {
         let check = Check { slot, ended_at: clock::now(), finding };
         let previous = record::read(store, name).await?;
         let next = next_record(component, previous.as_ref(), &check, &history);
-        if result.is_some() {
-            self.tell(component, previous.as_ref(), &next).await?;
+        if result.is_some()
+            && let Err(error) = self.tell(component, previous.as_ref(), &next).await
+        {
+            if !error.is_transient() {
+                return Err(error);
+            }
+            // Without Redis nothing can be sent to others, and what is known must be kept all the
+            // same; the next check tells it.
+            tracing::debug!(component = name, %error, "an incident is not sent yet");
         }
         let before = previous.as_ref().and_then(|record| record.tools.as_ref());
         let changes = drift::changes(before, finding.inventory.as_ref());
@@ -148,9 +159,14 @@ impl Checker {
     ) -> Result<(), store::Error> {
         let store = &*self.store;
         if !next.in_trouble {
-            if previous.is_none_or(|record| record.in_trouble) {
-                incident::resolve(store, &component.name, next.slot).await?;
+            // The record may say that it was over before while that could not be sent.
+            let was_over = previous.is_some_and(|record| !record.in_trouble);
+            if was_over && self.settled().contains(&component.name) {
+                return Ok(());
             }
+            self.settled().remove(&component.name);
+            incident::resolve(store, &component.name, next.slot).await?;
+            self.settled().insert(component.name.clone());
             return Ok(());
         }
         let (Some(failure), Some(first_failed_at)) = (next.failure(), next.first_failed_at) else {
@@ -175,6 +191,10 @@ impl Checker {
         incident.group.clone_from(&component.group);
         incident.depends_on.clone_from(&component.depends_on);
         incident::open(store, &incident).await.map(drop)
+    }
+
+    fn settled(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes the record over whatever is there: the greater slot knows better.

@@ -169,11 +169,16 @@ fn component(settings: &mut Settings, name: &str, defaults: Defaults) -> Option<
         let expected =
             "expected a name of up to 64 letters, digits, `_` and `-`, not with `_` first";
         settings.reject(&table, format!("`{name}` is no name of a component; {expected}"));
+        // What stands below is not judged, or each key of it would be called unknown.
+        settings.foreign(&table);
         return None;
     }
-    let mut keys = Keys::new(settings, table);
+    let mut keys = Keys::new(settings, table.clone());
     let (kind, shared) = common(&mut keys, name, defaults);
-    let kind = kind?;
+    let Some(kind) = kind else {
+        settings.foreign(&table);
+        return None;
+    };
     let probe = (kind.read)(&mut keys)?;
     let server = (kind.name == "mcp").then(|| shared.server.unwrap_or_else(|| name.to_owned()));
     Some(Component {
@@ -254,7 +259,9 @@ fn in_a_circle(components: &[Component]) -> Option<&str> {
         let before = settled.len();
         for component in components {
             if component.depends_on.iter().all(|needed| {
+                // That it needs itself is told by itself.
                 settled.contains(needed.as_str())
+                    || *needed == component.name
                     || components.iter().all(|other| other.name != *needed)
             }) {
                 settled.insert(component.name.as_str());

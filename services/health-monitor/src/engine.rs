@@ -80,21 +80,26 @@ impl Engine {
             if wait(stop, pause).await {
                 return;
             }
-            if !self.take(component, slot).await && wait(stop, LOOK_AGAIN).await {
+            let pause = match self.take(component, slot).await {
+                Taken::Done => continue,
+                Taken::ByAnother => LOOK_AGAIN,
+                // Without a record the slot would be due again at once.
+                Taken::Lost => self.recheck,
+            };
+            if wait(stop, pause).await {
                 return;
             }
         }
     }
 
-    /// Checks as the check of `slot`, unless another replica is doing that or did it. Says whether
-    /// the slot is done.
-    async fn take(&self, component: &Component, slot: Slot) -> bool {
+    /// Checks as the check of `slot`, unless another replica is doing that or did it.
+    async fn take(&self, component: &Component, slot: Slot) -> Taken {
         let store = &**self.checker.store();
         let name = Key::new(&["probe", &component.name]);
         let ttl = component.patience() + LEASE_MARGIN;
         let lease = match Lease::acquire(store, &name, &self.holder, ttl).await {
             Ok(Some(lease)) => Some(lease),
-            Ok(None) => return false,
+            Ok(None) => return Taken::ByAnother,
             // Without the store nobody can say who checks: each for itself.
             Err(error) => {
                 tracing::debug!(component = component.name, %error, "checking without a lease");
@@ -104,31 +109,38 @@ impl Engine {
         // Another replica may have done it while we asked for the lease.
         let record = record::read(store, &component.name).await.ok().flatten();
         let done = record.as_ref().is_some_and(|record| record.slot >= slot.number);
-        if !done {
-            self.check(component, slot).await;
-        }
+        let taken = if done { Taken::Done } else { self.check(component, slot).await };
         if let Some(lease) = lease
             && let Err(error) = lease.release(store).await
         {
             tracing::debug!(component = component.name, %error, "the lease ends by itself");
         }
-        true
+        taken
     }
 
-    async fn check(&self, component: &Component, slot: Slot) {
+    async fn check(&self, component: &Component, slot: Slot) -> Taken {
         match self.checker.check(component, slot.number).await {
             Ok(checked) => {
                 let done = Done { component: component.clone(), checked, missed: slot.missed };
                 // Nobody counts any more when the service stops.
                 let _ = self.done.send(done);
+                Taken::Done
             }
             Err(error) => {
                 tracing::error!(component = component.name, %error, "a result was not kept");
-                // Without a record the slot would be due again at once.
-                sleep(LOOK_AGAIN).await;
+                Taken::Lost
             }
         }
     }
+}
+
+/// What became of a slot.
+enum Taken {
+    Done,
+    /// Another replica is checking.
+    ByAnother,
+    /// It was checked, and what was found could not be kept.
+    Lost,
 }
 
 /// Waits; says whether it is over before that.

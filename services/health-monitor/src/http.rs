@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
+use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use mcpmon_bootstrap::http::routes::{nothing_here, only, posted, read};
-use mcpmon_bootstrap::http::{Problem, Scope, Tokens};
+use mcpmon_bootstrap::http::{Problem, Scope, Tokens, body};
 use mcpmon_coordination::store;
 use mcpmon_metrics::{Metrics, TEXT_FORMAT};
 use serde::Deserialize;
@@ -29,6 +29,7 @@ use crate::snapshot::Maintenance;
 
 /// Bodies are a few words.
 const LARGEST_BODY: usize = 16 * 1024;
+const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// The longest window; a component that nobody wants to hear of should leave the configuration.
 const LONGEST_MAINTENANCE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -56,8 +57,7 @@ pub(crate) fn routes(app: &mut ServiceConfig) {
         .route(web::post().to(start_maintenance));
     let window =
         web::resource("/api/v1/maintenance/{component}").route(web::delete().to(end_maintenance));
-    app.app_data(web::PayloadConfig::new(LARGEST_BODY))
-        .service(read("/metrics", metrics))
+    app.service(read("/metrics", metrics))
         .service(read("/health", health))
         .service(read("/api/v1/components", components))
         .service(posted("/api/v1/components/{component}/check", check))
@@ -149,9 +149,13 @@ struct Window {
 async fn start_maintenance(
     state: Shared,
     request: HttpRequest,
-    body: Bytes,
+    payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    state.tokens.check(Scope::Operate, request.headers())?;
+    if let Err(problem) = state.tokens.check(Scope::Operate, request.headers()) {
+        body::abandon(payload);
+        return Err(problem);
+    }
+    let body = body::read(&request, payload, LARGEST_BODY, BODY_TIME).await?;
     let Window { component, seconds, reason } = parse(&body)?;
     if component != marks::ALL {
         find(&state, &component)?;

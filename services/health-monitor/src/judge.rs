@@ -124,7 +124,7 @@ fn answered(
                 history.consecutive_successes()
             );
             // What it was called when it failed last; not what our own blindness made of it.
-            let state = if is_up(record.state) { State::Unhealthy } else { record.state };
+            let state = if is_severe(record.state) { record.state } else { State::Unhealthy };
             return Judgement { state, in_trouble: true, warning: Some(warning) };
         }
     }
@@ -184,6 +184,11 @@ fn severe(failure: Failure) -> State {
     }
 }
 
+/// Whether it is what [`severe`] calls a component.
+fn is_severe(state: State) -> bool {
+    !is_up(state) || state == State::AuthRequired
+}
+
 /// A server that wants another token is there, and so is one that fails now and then.
 fn is_up(state: State) -> bool {
     !matches!(
@@ -204,7 +209,8 @@ mod tests {
     use super::*;
     use crate::component::tests::component;
 
-    /// What a component goes through: `S` success, `F` failure, `U` unknown, `L` slow success.
+    /// What a component goes through: `S` success, `F` failure, `A` a 401, `U` unknown, `L` slow
+    /// success.
     fn states(results: &str) -> Vec<String> {
         let component = component("api");
         let (mut record, mut history) = (None, History::default());
@@ -214,6 +220,7 @@ mod tests {
                 'S' => Finding::ok(Duration::from_millis(5)),
                 'L' => Finding::ok(Duration::from_millis(1_500)),
                 'F' => Finding::fail(Failure::ConnectionRefused, "refused"),
+                'A' => Finding::fail(Failure::AuthRequired, "401"),
                 _ => Finding::unknown(Unknown::OurSide, "no descriptors"),
             };
             match finding.outcome {
@@ -270,6 +277,14 @@ mod tests {
         assert_eq!(states("SFUFUF")[3..], ["degraded", "unknown", "unhealthy!"]);
         assert_eq!(states("SFFFUS")[4..], ["unknown!", "unhealthy!"]);
         assert_eq!(states("UU"), ["unknown", "unknown"]);
+    }
+
+    #[test]
+    fn a_refused_token_has_a_state_of_its_own_until_it_is_over() {
+        assert_eq!(
+            states("SAAASS"),
+            ["healthy", "degraded", "degraded", "auth_required!", "auth_required!", "healthy"]
+        );
     }
 
     #[test]

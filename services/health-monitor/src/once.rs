@@ -21,6 +21,9 @@ use crate::opinion::Opinion;
 use crate::report::Report;
 use crate::view::View;
 
+/// The folder of the journal where a running monitor may have the other.
+const JOURNAL_BESIDE: &str = "health-monitor-once";
+
 /// How long messages may take to be sent; what is left is sent by the next run.
 const SENDING: Duration = Duration::from_secs(20);
 
@@ -38,7 +41,9 @@ pub struct Once {
 /// When the journal cannot be used, except because a running monitor has it.
 pub async fn run(config: Config) -> Result<Once, OpenError> {
     let mut remarks = Vec::new();
-    let opened = match config.coordination.open(JOURNAL) {
+    // What is in Redis is shared with a running monitor; only the journal is one process's own.
+    let journal = if config.coordination.redis.is_some() { JOURNAL_BESIDE } else { JOURNAL };
+    let opened = match config.coordination.open(journal) {
         Ok(store) => Some(Arc::new(store)),
         Err(OpenError::Journal(JournalError::Locked(directory))) => {
             remarks.push(format!(

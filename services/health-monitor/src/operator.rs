@@ -12,16 +12,18 @@ use serde_json::{Value, json};
 
 use crate::arguments::{Command, Maintenance};
 
+/// The tokens of the monitor's scopes; each is for its own alone.
+pub(crate) struct Tokens {
+    pub(crate) read: Option<SecretString>,
+    pub(crate) operate: Option<SecretString>,
+}
+
 /// Does what the command says.
 ///
 /// # Errors
 /// When the monitor cannot be asked, or refuses.
-pub(crate) async fn run(
-    command: &Command,
-    monitor: SocketAddr,
-    token: Option<SecretString>,
-) -> Result<()> {
-    let asked = Monitor { address: reachable(monitor), token };
+pub(crate) async fn run(command: &Command, monitor: SocketAddr, tokens: Tokens) -> Result<()> {
+    let asked = Monitor { address: reachable(monitor), tokens };
     match command {
         Command::Ack { component } => {
             let path = format!("/api/v1/components/{component}/ack");
@@ -65,15 +67,16 @@ pub(crate) async fn run(
 
 struct Monitor {
     address: SocketAddr,
-    token: Option<SecretString>,
+    tokens: Tokens,
 }
 
 impl Monitor {
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let url = format!("http://{}{path}", self.address);
         let client = outside::plain_client().map_err(anyhow::Error::msg)?;
+        let token = if method == Method::GET { &self.tokens.read } else { &self.tokens.operate };
         let mut request = client.request(method, &url);
-        if let Some(token) = &self.token {
+        if let Some(token) = token {
             request = request.bearer_auth(token.expose_secret());
         }
         if let Some(body) = body {

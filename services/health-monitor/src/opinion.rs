@@ -1,11 +1,12 @@
-//! Keeps the verdict: whenever the snapshot changes, and every fifteen seconds with fresh figures
-//! about calls and alerts.
+//! Keeps the verdict: made anew whenever the snapshot changes, with figures about calls and alerts
+//! that are asked for every fifteen seconds.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::objectives::Objectives;
 use crate::report::Report;
@@ -70,7 +71,8 @@ async fn read<T>(name: &str, asked: impl Future<Output = Result<T, String>>) -> 
     }
 }
 
-/// Publishes reports until there are no more snapshots.
+/// Publishes reports until there are no more snapshots. While a source lets us wait, what it said
+/// before holds.
 pub async fn follow(
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     objectives: watch::Receiver<Objectives>,
@@ -78,19 +80,25 @@ pub async fn follow(
 ) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut opinion: Option<(Instant, Opinion)> = None;
+    let mut asking = JoinSet::new();
+    let mut opinion: Option<Opinion> = None;
     loop {
         tokio::select! {
-            _ = ticks.tick() => opinion = None,
+            _ = ticks.tick(), if asking.is_empty() => {
+                let snapshot = snapshots.borrow().clone();
+                asking.spawn(async move { Opinion::ask(&snapshot).await });
+                continue;
+            }
+            Some(asked) = asking.join_next() => match asked {
+                Ok(asked) => opinion = Some(asked),
+                Err(error) => tracing::error!(%error, "the sources could not be asked"),
+            },
             changed = snapshots.changed() => if changed.is_err() { return },
         }
         let snapshot = snapshots.borrow_and_update().clone();
-        let fresh = match opinion.take() {
-            Some((at, opinion)) if at.elapsed() < EVERY => (at, opinion),
-            _ => (Instant::now(), Opinion::ask(&snapshot).await),
-        };
-        let report = fresh.1.report(&snapshot, &objectives.borrow());
-        reports.send_replace(Arc::new(report));
-        opinion = Some(fresh);
+        if let Some(opinion) = &opinion {
+            let report = opinion.report(&snapshot, &objectives.borrow());
+            reports.send_replace(Arc::new(report));
+        }
     }
 }

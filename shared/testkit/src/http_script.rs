@@ -163,14 +163,28 @@ impl HttpScript {
     ///
     /// # Panics
     /// When they do not within 20 seconds.
+    #[track_caller]
     pub fn wait_for(&self, enough: impl Fn(&[Request]) -> bool) -> Vec<Request> {
+        self.wait_within(PATIENCE, enough)
+    }
+
+    /// Waits until the requests satisfy `enough`, and gives them.
+    ///
+    /// # Panics
+    /// When they do not within `patience`.
+    #[track_caller]
+    pub fn wait_within(
+        &self,
+        patience: Duration,
+        enough: impl Fn(&[Request]) -> bool,
+    ) -> Vec<Request> {
         let state = self.state.lock();
         let (state, timeout) = self
             .state
             .changed
-            .wait_timeout_while(state, PATIENCE, |state| !enough(&state.requests))
+            .wait_timeout_while(state, patience, |state| !enough(&state.requests))
             .unwrap_or_else(PoisonError::into_inner);
-        assert!(!timeout.timed_out(), "not within {PATIENCE:?}: {:#?}", state.requests);
+        assert!(!timeout.timed_out(), "not within {patience:?}: {:#?}", state.requests);
         state.requests.clone()
     }
 }

@@ -1,7 +1,8 @@
 //! A real `redis-server` of a test's own: on a free port, with its own data, which a test freezes,
 //! kills and starts again.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs::{self, DirEntry};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -77,6 +78,18 @@ impl RedisServer {
         let mut text = vec![0; length.expect("INFO gives a text")];
         reply.read_exact(&mut text).expect("the text is as long as said");
         String::from_utf8(text).expect("INFO gives a text")
+    }
+
+    /// Every write of its life as its append-only file has it, the removed ones included.
+    ///
+    /// # Panics
+    /// When it keeps none.
+    pub fn appended(&self) -> Vec<u8> {
+        assert_eq!(self.persistence, Persistence::Aof, "there is no append-only file");
+        let folder = self.data.path().join("appendonlydir");
+        let files = fs::read_dir(folder).expect("the append-only files");
+        let read = |entry: io::Result<DirEntry>| fs::read(entry.expect("a file").path());
+        files.flat_map(|entry| read(entry).expect("it can be read")).collect()
     }
 
     fn send(&self, words: &[&str]) -> BufReader<TcpStream> {
