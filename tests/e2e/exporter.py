@@ -106,7 +106,8 @@ def read_until(lines: Iterator[str], pattern: str) -> str:
 
 @contextlib.contextmanager
 def running_exporter(folder: Path, **environment: str) -> Iterator[Exporter]:
-    """Starts mcp-exporter on a free port, with nothing else in its environment but what is given, and stops it with SIGTERM, to which it must answer 0."""
+    """Starts mcp-exporter on a free port and stops it with SIGTERM, to which it must answer 0. Its
+    environment holds nothing else but what is given."""
     process = subprocess.Popen(
         [BINARIES / "mcp-exporter"],
         cwd=folder,

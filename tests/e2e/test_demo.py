@@ -79,4 +79,4 @@ def the_boutique_is_well(exporter: Exporter, components: str, folder: Path) -> N
     page = test_page.browse(folder, exporter.url, "--dump-dom")
     assert test_page.complaints(page) == []
     shown = {row[0]: row for row in test_page.Tables(page.stdout).rows["components"]}
-    assert shown["boutique"][1:3] == ["mcp", "✅ healthy"] and shown["boutique"][4] == "10 of 10"
+    assert shown["boutique"][1:3] == ["mcp", "✓ healthy"] and shown["boutique"][4] == "10 of 10"

@@ -4,7 +4,6 @@ complaint of the browser's."""
 import json
 import re
 import subprocess
-import time
 import urllib.request
 import zlib
 from html.parser import HTMLParser
@@ -110,11 +109,13 @@ def corner(picture: bytes) -> tuple[int, ...]:
 def page(exporter):
     post(f"{exporter.url}/v1/events", {"server": "boutique", "source": "b-1", "events": EVENTS})
     post(f"{exporter.url}/v1/alerts", NOTIFICATION)
-    # The totals that the page shows may be half a second old.
-    deadline = time.monotonic() + 10
-    while not exporter.json("/api/v1/summary")["servers"] and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for_totals(exporter)
     return exporter.url
+
+
+def wait_for_totals(exporter) -> None:
+    """What the page shows may be half a second old."""
+    parties.eventually("totals", lambda: exporter.json("/api/v1/summary")["servers"], seconds=10)
 
 
 def test_the_tables_show_what_was_posted(page, tmp_path):
@@ -183,6 +184,10 @@ def watched_page(tmp_path_factory):
             with running_exporter(folder, MCPMON__HEALTH_MONITOR__URL=monitor.url) as exporter:
                 wanted = {"api": "healthy", "git": "healthy", "locked": "auth_required", "website": "http_up_mcp_broken"}
                 exporter.wait_for_components(wanted)
+                call = {"type": "tool_call", "status": "success", "duration_seconds": 0.01}
+                calls = [call | {"tool": tool} for tool in ("git_log", "git_push")]
+                post(f"{exporter.url}/v1/events", {"server": "git", "source": "g-1", "events": calls})
+                wait_for_totals(exporter)
                 yield exporter.url
 
 
@@ -192,16 +197,18 @@ def test_the_page_shows_the_components(watched_page, tmp_path):
     shown = Tables(browser.stdout)
     rows = {row[0]: row[1:] for row in shown.rows["components"]}
     assert {name: row[:2] for name, row in rows.items()} == {
-        "api": ["http", "✅ healthy"],
-        "git": ["mcp", "✅ healthy"],
-        "locked": ["mcp", "⚠️ auth required (in maintenance)"],
-        "website": ["mcp", "❌ http up mcp broken"],
+        "api": ["http", "✓ healthy"],
+        "git": ["mcp", "✓ healthy"],
+        "locked": ["mcp", "⚠ auth required (in maintenance)"],
+        "website": ["mcp", "✗ http up mcp broken"],
     }
     latencies, tools, _since, errors = zip(*(row[2:] for row in rows.values()), strict=True)
     assert all(re.fullmatch(r"\d+(\.\d+)? m?s", latency) for latency in latencies[:2]), latencies
     assert tools == ("–", "12 of 12", "–", "–")
     assert errors[:2] == ("–", "–")
     assert "new <i>keys</i>" in errors[2] and "HTML" in errors[3].upper()
+    # Of a tool that no server lists, it is not known whether it can be called.
+    assert {row[0]: row[-1] for row in shown.rows["tools"]} == {"git_log": "yes", "git_push": "–"}
     assert shown.texts["verdict"].strip() == "RED (health monitor)"
     assert "locked: in maintenance (new <i>keys</i>)" in shown.texts["left-out"]
     assert "alerts: no Alertmanager is configured" in shown.texts["left-out"]
