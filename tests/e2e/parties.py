@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from servers import EVERYTHING, PYTHON
+from servers import EVERYTHING
 
-FASTMCP = Path(__file__).with_name("fastmcp_server.py")
+# fastmcp has an environment of its own.
+FASTMCP = [str(Path(os.environ["MCPMON_E2E_FASTMCP"], "python")), str(Path(__file__).parent / "fastmcp/server.py")]
 
 
 def free_port() -> int:
@@ -73,7 +74,7 @@ def everything(folder: Path, port: int, transport: str = "streamableHttp"):
 
 def fastmcp(folder: Path, port: int, *tools: str):
     """A server made with PyPI's fastmcp that has these tools."""
-    return program(folder, [str(PYTHON / "python"), str(FASTMCP), str(port), *tools], port)
+    return program(folder, [*FASTMCP, str(port), *tools], port)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""An MCP server made with fastmcp, over Streamable HTTP: fastmcp_server.py PORT TOOL..."""
+"""An MCP server made with fastmcp, over Streamable HTTP: server.py PORT TOOL..."""
 
 import sys
 
