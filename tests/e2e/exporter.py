@@ -74,6 +74,17 @@ class Exporter:
     def wait_for_calls(self, server: str, count: int) -> Scrape:
         return self.wait_for(lambda scrape: scrape.values("mcp_tool_calls_total", server).total() >= count)
 
+    def wait_for_components(self, states: dict[str, str], seconds: float = 30) -> dict:
+        """The status once the health monitor's components are in these states, which it is asked
+        for every five seconds; past the deadline, what there is instead."""
+        deadline = time.monotonic() + seconds
+        while True:
+            status = self.json("/api/v1/status")
+            if {one["name"]: one["state"] for one in status["verdict"]["components"]} == states:
+                return status
+            assert time.monotonic() < deadline, status
+            time.sleep(0.05)
+
 
 def promtool_remarks(text: str) -> str:
     """What `promtool check metrics` finds wrong with a scrape; empty when it finds nothing."""
@@ -94,12 +105,13 @@ def read_until(lines: Iterator[str], pattern: str) -> str:
 
 
 @contextlib.contextmanager
-def running_exporter(folder: Path) -> Iterator[Exporter]:
-    """Starts mcp-exporter on a free port and stops it with SIGTERM, to which it must answer 0."""
+def running_exporter(folder: Path, **environment: str) -> Iterator[Exporter]:
+    """Starts mcp-exporter on a free port and stops it with SIGTERM, to which it must answer 0. Its
+    environment holds nothing else but what is given."""
     process = subprocess.Popen(
         [BINARIES / "mcp-exporter"],
         cwd=folder,
-        env={"METRICS_PORT": "0"},
+        env={"METRICS_PORT": "0"} | environment,
         stdout=subprocess.PIPE,
         stderr=(folder / "exporter.log").open("w"),
         text=True,

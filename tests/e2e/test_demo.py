@@ -1,11 +1,15 @@
-"""`make run`: one command, and every family that the exporter publishes has samples."""
+"""`make run`: one command, every family that the exporter publishes has samples, and the health
+monitor finds the boutique well."""
 
+import json
 import os
 import re
 import subprocess
 import threading
+import urllib.request
 from pathlib import Path
 
+import test_page
 from exporter import BINARIES, Exporter, Scrape, promtool_remarks, read_until
 
 METRICS_PAGE = Path(__file__).parents[2] / "docs" / "METRICS.md"
@@ -26,15 +30,16 @@ def sampled(text: str) -> set[str]:
 
 def test_the_demo_fills_every_family_of_the_exporter(tmp_path):
     demo = subprocess.Popen(
-        [BINARIES / "mcpmon", "run", "--demo", "--for", "20s"],
+        [BINARIES / "mcpmon", "run", "--demo", "--for", "25s"],
         cwd=tmp_path,
-        env=os.environ | {"METRICS_PORT": "0"},
+        env=os.environ | {"METRICS_PORT": "0", "MCPMON__HEALTH_MONITOR__PORT": "0"},
         stdout=subprocess.PIPE,
         stderr=(tmp_path / "stderr").open("w"),
         text=True,
     )
     try:
         address = read_until(demo.stdout, r"Metrics +(http://127\.0\.0\.1:\d+)/metrics")
+        components = read_until(demo.stdout, r"Health +(http://127\.0\.0\.1:\d+/api/v1/components)")
         lines = []
         reader = threading.Thread(target=lambda: lines.extend(demo.stdout))
         reader.start()
@@ -52,6 +57,7 @@ def test_the_demo_fills_every_family_of_the_exporter(tmp_path):
         counted = scrape.values("mcp_tool_calls_total", "boutique").total()
         assert "<title>" in exporter.get("/")
         assert exporter.json("/api/v1/summary")
+        the_boutique_is_well(exporter, components, tmp_path)
 
         assert demo.wait(timeout=40) == 0, (tmp_path / "stderr").read_text()
         reader.join()
@@ -59,3 +65,18 @@ def test_the_demo_fills_every_family_of_the_exporter(tmp_path):
     finally:
         demo.kill()
         demo.wait()
+
+
+def the_boutique_is_well(exporter: Exporter, components: str, folder: Path) -> None:
+    """To the health monitor, and on the page."""
+    with urllib.request.urlopen(components, timeout=10) as answer:
+        found = {component["name"]: component for component in json.load(answer)["components"]}
+    assert found.keys() == {"boutique", "metrics_server"}
+    boutique = found["boutique"]
+    assert (boutique["kind"], boutique["state"], boutique["up"]) == ("mcp", "healthy", True)
+    assert (boutique["tools"]["listed"], boutique["tools"]["unavailable"]) == (10, [])
+    exporter.wait_for_components({"boutique": "healthy", "metrics_server": "healthy"})
+    page = test_page.browse(folder, exporter.url, "--dump-dom")
+    assert test_page.complaints(page) == []
+    shown = {row[0]: row for row in test_page.Tables(page.stdout).rows["components"]}
+    assert shown["boutique"][1:3] == ["mcp", "✓ healthy"] and shown["boutique"][4] == "10 of 10"

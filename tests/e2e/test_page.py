@@ -4,13 +4,17 @@ complaint of the browser's."""
 import json
 import re
 import subprocess
-import time
 import urllib.request
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+
+import parties
+import servers
+from exporter import running_exporter
+from monitor import configuration, running_monitor
 
 EVENTS = [
     {"type": "tool_call", "tool": "search <b>catalogue</b>", "status": "success", "duration_seconds": 0.042},
@@ -105,11 +109,13 @@ def corner(picture: bytes) -> tuple[int, ...]:
 def page(exporter):
     post(f"{exporter.url}/v1/events", {"server": "boutique", "source": "b-1", "events": EVENTS})
     post(f"{exporter.url}/v1/alerts", NOTIFICATION)
-    # The totals that the page shows may be half a second old.
-    deadline = time.monotonic() + 10
-    while not exporter.json("/api/v1/summary")["servers"] and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for_totals(exporter)
     return exporter.url
+
+
+def wait_for_totals(exporter) -> None:
+    """What the page shows may be half a second old."""
+    parties.eventually("totals", lambda: exporter.json("/api/v1/summary")["servers"], seconds=10)
 
 
 def test_the_tables_show_what_was_posted(page, tmp_path):
@@ -139,11 +145,75 @@ def test_an_exporter_without_calls_says_what_to_do(exporter, tmp_path):
     assert hint.startswith("No calls yet. Put mcp-tap in front of an MCP server")
 
 
-@pytest.mark.parametrize(("scheme", "setting"), [("dark", 0), ("light", 1)])
-def test_the_page_follows_the_colour_scheme(scheme, setting, page, tmp_path):
-    picture = tmp_path / f"{scheme}.png"
+SCHEMES = pytest.mark.parametrize(("scheme", "setting"), [("dark", 0), ("light", 1)])
+
+
+def photograph(folder: Path, url: str, scheme: str, setting: int) -> None:
+    """The page shows itself in that scheme, and the browser has nothing against it."""
+    picture = folder / f"{scheme}.png"
     arguments = [f"--blink-settings=preferredColorScheme={setting}", "--window-size=1200,900"]
-    browser = browse(tmp_path, page, *arguments, f"--screenshot={picture}")
+    browser = browse(folder, url, *arguments, f"--screenshot={picture}")
     assert complaints(browser) == []
     brightness = sum(corner(picture.read_bytes())) / 3
     assert brightness < 64 if scheme == "dark" else brightness > 224
+
+
+@SCHEMES
+def test_the_page_follows_the_colour_scheme(scheme, setting, page, tmp_path):
+    photograph(tmp_path, page, scheme, setting)
+
+
+@pytest.fixture(scope="module")
+def watched_page(tmp_path_factory):
+    """The page of an exporter whose health monitor watches a whole server and broken ones."""
+    folder = tmp_path_factory.mktemp("watched-page")
+    repository = servers.make_repository(folder / "repository")
+    with (
+        parties.receiver() as api,
+        parties.receiver(200, "<!doctype html><title>Sign in</title>", Content_Type="text/html") as website,
+        parties.receiver(401, "", WWW_Authenticate="Bearer") as locked,
+    ):
+        components = {
+            "api": {"kind": "http", "url": api.url},
+            "git": {"kind": "mcp", "command": servers.git(repository).command},
+            "locked": {"kind": "mcp", "url": f"{locked.url}/mcp"},
+            "website": {"kind": "mcp", "url": f"{website.url}/mcp"},
+        }
+        with running_monitor(configuration(folder, components)) as monitor:
+            monitor.operate("maintenance", "start", "locked", "--for", "30m", "--reason", "new <i>keys</i>")
+            with running_exporter(folder, MCPMON__HEALTH_MONITOR__URL=monitor.url) as exporter:
+                wanted = {"api": "healthy", "git": "healthy", "locked": "auth_required", "website": "http_up_mcp_broken"}
+                exporter.wait_for_components(wanted)
+                call = {"type": "tool_call", "status": "success", "duration_seconds": 0.01}
+                calls = [call | {"tool": tool} for tool in ("git_log", "git_push")]
+                post(f"{exporter.url}/v1/events", {"server": "git", "source": "g-1", "events": calls})
+                wait_for_totals(exporter)
+                yield exporter.url
+
+
+def test_the_page_shows_the_components(watched_page, tmp_path):
+    browser = browse(tmp_path, watched_page, "--dump-dom")
+    assert complaints(browser) == []
+    shown = Tables(browser.stdout)
+    rows = {row[0]: row[1:] for row in shown.rows["components"]}
+    assert {name: row[:2] for name, row in rows.items()} == {
+        "api": ["http", "✓ healthy"],
+        "git": ["mcp", "✓ healthy"],
+        "locked": ["mcp", "⚠ auth required (in maintenance)"],
+        "website": ["mcp", "✗ http up mcp broken"],
+    }
+    latencies, tools, _since, errors = zip(*(row[2:] for row in rows.values()), strict=True)
+    assert all(re.fullmatch(r"\d+(\.\d+)? m?s", latency) for latency in latencies[:2]), latencies
+    assert tools == ("–", "12 of 12", "–", "–")
+    assert errors[:2] == ("–", "–")
+    assert "new <i>keys</i>" in errors[2] and "HTML" in errors[3].upper()
+    # Of a tool that no server lists, it is not known whether it can be called.
+    assert {row[0]: row[-1] for row in shown.rows["tools"]} == {"git_log": "yes", "git_push": "–"}
+    assert shown.texts["verdict"].strip() == "RED (health monitor)"
+    assert "locked: in maintenance (new <i>keys</i>)" in shown.texts["left-out"]
+    assert "alerts: no Alertmanager is configured" in shown.texts["left-out"]
+
+
+@SCHEMES
+def test_the_components_follow_the_colour_scheme(scheme, setting, watched_page, tmp_path):
+    photograph(tmp_path, watched_page, scheme, setting)

@@ -11,6 +11,7 @@ digest() { cat "$@" | sha256sum | cut -c1-12; }
 packages() { digest "$root/tests/$1/package.json" "$root/tests/$1/package-lock.json"; }
 
 python_env=$cache/python-$(digest "$root/tests/e2e/requirements.txt")
+fastmcp_env=$cache/python-$(digest "$root/tests/e2e/fastmcp/requirements.txt")
 node_env=$cache/node-$(packages e2e)
 promtool_env=$cache/promtool
 cargo_deny_env=$cache/cargo-deny-$CARGO_DENY_VERSION
@@ -25,6 +26,7 @@ engine_data=$cache/engine-$(digest "$root"/deploy/offline/*)
 stand_ins_stamp=$engine_data/stand-ins-$(grep -E '^ *image:' "$root/docker-compose.yml" | digest)
 
 export MCPMON_E2E_PYTHON=$python_env/bin
+export MCPMON_E2E_FASTMCP=$fastmcp_env/bin
 export MCPMON_E2E_NODE_MODULES=$node_env/node_modules
 export MCPMON_RULES_PYTHON=$rules_python/bin
 export MCPMON_PROMETHEUS_2=$cache/debian-bookworm/usr/bin

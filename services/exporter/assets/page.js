@@ -5,8 +5,9 @@ const EVERY_MS = 2000;
 const FAILURES_SHOWN = 20;
 const byId = (id) => document.getElementById(id);
 const NONE = { text: "–", kind: "none" };
-// The health monitor's states: colour and icon are those of its report.
-const ICONS = { green: "✅", yellow: "⚠️", red: "❌", unknown: "❔" };
+// The health monitor's states, in the colours of its report. The signs are in every font, which
+// emoji are not.
+const ICONS = { green: "✓", yellow: "⚠", red: "✗", unknown: "?" };
 const COLOURS = {
   healthy: "green",
   degraded: "yellow", auth_required: "yellow", rate_limited: "yellow",
@@ -19,6 +20,9 @@ const seconds = (value) =>
   value === null || value === undefined
     ? { ...NONE, kind: "none number" }
     : { text: value < 1 ? `${(value * 1000).toPrecision(3)} ms` : `${value.toFixed(2)} s`, kind: "number" };
+// Whole ones: more places would be made up.
+const milliseconds = (value) =>
+  value < 1000 ? { text: `${value} ms`, kind: "number" } : seconds(value === undefined ? null : value / 1000);
 const rate = (row) => ({ text: ((row.calls * 60) / Math.max(row.window_seconds, 1)).toFixed(1), kind: "number" });
 const ratio = (value) =>
   value === null
@@ -28,7 +32,9 @@ const dollars = (value) =>
   value === null ? { ...NONE, kind: "none number" } : { text: `$${value.toFixed(4)}`, kind: "number" };
 const clock = (unix) => ({ text: new Date(unix * 1000).toLocaleTimeString() });
 
-const since = (rfc3339) => (Date.parse(rfc3339) ? { text: new Date(rfc3339).toLocaleString() } : NONE);
+const SHORT = { dateStyle: "short", timeStyle: "short" };
+const since = (rfc3339) =>
+  Date.parse(rfc3339) ? { text: new Date(rfc3339).toLocaleString([], SHORT) } : NONE;
 
 function fill(id, rows, empty) {
   const body = byId(id);
@@ -60,10 +66,13 @@ function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-function showVerdict({ status, source, reasons }) {
+function showVerdict({ status, source, reasons, left_out }) {
   const verdict = byId("verdict");
   verdict.dataset.status = status;
   setText(verdict, `${status.toUpperCase()} (${source})`);
+  // A verdict without these says less than its colour.
+  byId("left-out").hidden = left_out.length === 0;
+  setText(byId("left-out"), `Left out: ${left_out.join("; ")}`);
   const list = byId("reasons");
   if (list.dataset.shown === JSON.stringify(reasons)) return;
   list.dataset.shown = JSON.stringify(reasons);
@@ -96,6 +105,12 @@ function troubleOf({ error, warning, maintenance, tools }) {
   return told ? { text: told, kind: "long" } : NONE;
 }
 
+function availabilityOf({ tool, server }, components) {
+  const own = components.filter((c) => c.server === server && c.tools);
+  if (own.some((c) => c.tools.available_names.includes(tool))) return { text: "yes" };
+  return own.some((c) => c.tools.unavailable.includes(tool)) ? { text: "no", kind: "bad" } : NONE;
+}
+
 function showComponents(components) {
   // Only the health monitor knows components.
   byId("components-section").hidden = components.length === 0;
@@ -103,14 +118,14 @@ function showComponents(components) {
     "components",
     components.map((c) => [
       text(c.name), text(c.kind), stateOf(c),
-      seconds(c.latency_ms === undefined ? null : c.latency_ms / 1000),
+      milliseconds(c.latency_ms),
       toolsOf(c), since(c.since), troubleOf(c),
     ]),
     "No components.",
   );
 }
 
-function showSummary({ servers, tools, window_seconds }) {
+function showSummary({ servers, tools, window_seconds }, components) {
   const minutes = Math.round(window_seconds / 60);
   const window = minutes > 1 ? `${minutes} minutes` : `${Math.max(Math.round(window_seconds), 1)} s`;
   byId("window").textContent =
@@ -128,7 +143,8 @@ function showSummary({ servers, tools, window_seconds }) {
     "tools",
     tools.map((t) => [
       text(t.tool), text(t.server), number(t.calls_total), rate(t), ratio(t.error_ratio),
-      seconds(t.p50_seconds), seconds(t.p95_seconds), seconds(t.p99_seconds), NONE,
+      seconds(t.p50_seconds), seconds(t.p95_seconds), seconds(t.p99_seconds),
+      availabilityOf(t, components),
     ]),
     "No tools yet.",
   );
@@ -170,12 +186,12 @@ async function update() {
     );
     showVerdict(status.verdict);
     showComponents(status.verdict.components);
-    showSummary(summary);
+    showSummary(summary, status.verdict.components);
     showFailures(failures);
     showAlerts(status.alerts);
     byId("updated").textContent = `Updated ${new Date().toLocaleTimeString()}.`;
   } catch (error) {
-    showVerdict({ status: "unknown", source: "the exporter does not answer", reasons: [String(error)] });
+    showVerdict({ status: "unknown", source: "the exporter does not answer", reasons: [String(error)], left_out: [] });
   }
   setTimeout(update, EVERY_MS);
 }

@@ -28,6 +28,8 @@ pub(crate) struct Verdict {
     /// `health monitor` or `traffic only`.
     pub(crate) source: &'static str,
     pub(crate) reasons: Vec<String>,
+    /// What counted for nothing, and why: a green without it would promise too much.
+    pub(crate) left_out: Vec<String>,
     /// The monitor's components, as it gave them.
     pub(crate) components: Vec<Value>,
 }
@@ -39,6 +41,7 @@ impl Verdict {
             status: Colour::Unknown,
             source: "traffic only",
             reasons: Vec::new(),
+            left_out: Vec::new(),
             components: Vec::new(),
         };
         for (server, change) in servers.filter(|(_, change)| change.total() >= ENOUGH_CALLS) {
@@ -71,12 +74,16 @@ impl Verdict {
             "red" => Colour::Red,
             _ => Colour::Unknown,
         };
-        let reasons = overall.get("reasons").and_then(Value::as_array).into_iter().flatten();
+        let sentences = |key| {
+            let listed = overall.get(key).and_then(Value::as_array).into_iter().flatten();
+            listed.filter_map(|sentence| sentence.as_str().map(str::to_owned)).collect()
+        };
         let components = reply.get("components").and_then(Value::as_array);
         Some(Self {
             status,
             source: "health monitor",
-            reasons: reasons.filter_map(|r| r.as_str().map(str::to_owned)).collect(),
+            reasons: sentences("reasons"),
+            left_out: sentences("left_out"),
             components: components.cloned().unwrap_or_default(),
         })
     }
@@ -139,12 +146,17 @@ mod tests {
     #[test]
     fn the_monitor_has_the_last_word() {
         let reply = json!({
-            "overall": {"status": "RED", "reasons": ["api is down"]},
+            "overall": {
+                "status": "RED",
+                "reasons": ["api is down"],
+                "left_out": ["alerts: no Alertmanager is configured"],
+            },
             "components": [{"name": "api", "state": "unhealthy"}],
         });
         let verdict = Verdict::of_monitor(&reply).unwrap();
         assert_eq!((verdict.status, verdict.source), (Colour::Red, "health monitor"));
         assert_eq!(verdict.reasons, ["api is down"]);
+        assert_eq!(verdict.left_out, ["alerts: no Alertmanager is configured"]);
         assert_eq!(verdict.components.len(), 1);
         assert_eq!(Verdict::of_monitor(&json!({"error": "no"})), None);
     }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
+use mcpmon_metrics::Budgets;
 use serde::Serialize;
 
 use crate::record::{State, Tools};
@@ -19,7 +20,7 @@ pub struct Report {
     /// RFC 3339, as all times here.
     pub generated_at: String,
     pub overall: Overall,
-    /// In the order of the configuration.
+    /// In the order of their names.
     pub components: Vec<Component>,
 }
 
@@ -68,6 +69,8 @@ pub struct ToolCounts {
     /// How many the last listing holds.
     pub listed: usize,
     pub available: usize,
+    /// The names of those that can be called: as many as have a series.
+    pub available_names: Vec<String>,
     /// The names of those that are known and cannot be called.
     pub unavailable: Vec<String>,
     /// The listing's hash, 16 hexadecimal digits; it changes with a name or an input schema.
@@ -163,12 +166,16 @@ impl Maintenance {
 
 impl ToolCounts {
     fn of(tools: &Tools) -> Self {
-        let unavailable = tools.available.iter().filter(|(_, available)| !**available);
-        let unavailable: Vec<_> = unavailable.map(|(name, _)| name.clone()).collect();
+        let named = |wanted: bool| {
+            let tools = tools.available.iter().filter(move |(_, available)| **available == wanted);
+            tools.map(|(name, _)| name.clone())
+        };
+        let unavailable: Vec<_> = named(false).collect();
         let listing = tools.listing.as_ref();
         Self {
             listed: listing.map_or(0, |listing| listing.tools.len()),
             available: tools.available.len() - unavailable.len(),
+            available_names: named(true).take(Budgets::default().tools_per_server).collect(),
             unavailable,
             hash: listing.map(|listing| format!("{:016x}", listing.hash())),
             complete: listing.is_some_and(|listing| listing.complete),

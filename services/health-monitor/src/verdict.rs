@@ -360,7 +360,7 @@ fn of_component(watched: &Watched) -> String {
         State::Unknown => "is unknown".to_owned(),
         State::AuthRequired => "wants credentials".to_owned(),
         State::RateLimited => "limits our rate".to_owned(),
-        State::HttpUpMcpBroken => "answers over HTTP, and not as an MCP server".to_owned(),
+        State::HttpUpMcpBroken => "is up and broken".to_owned(),
         State::ProtocolMismatch => "speaks no revision of MCP that we speak".to_owned(),
         State::ToolsMissing => "lacks tools that it must have".to_owned(),
         State::UnsupportedTransport => "speaks a transport that cannot be probed".to_owned(),

@@ -54,7 +54,11 @@ async fn complaint(answer: Answer) -> String {
 #[tokio::test]
 async fn the_monitor_has_the_verdict() {
     let reply = json!({
-        "overall": {"status": "yellow", "reasons": ["catalogue is degraded"]},
+        "overall": {
+            "status": "yellow",
+            "reasons": ["catalogue is degraded"],
+            "left_out": ["boutique: in maintenance (deploy)"],
+        },
         "components": [{"name": "catalogue", "state": "degraded"}],
     });
     let monitor = HttpScript::start(move |_| Answer::status(200, reply.to_string()));
@@ -66,6 +70,7 @@ async fn the_monitor_has_the_verdict() {
             "status": "yellow",
             "source": "health monitor",
             "reasons": ["catalogue is degraded"],
+            "left_out": ["boutique: in maintenance (deploy)"],
             "components": [{"name": "catalogue", "state": "degraded"}],
         })
     );

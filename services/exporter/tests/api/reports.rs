@@ -131,6 +131,7 @@ async fn without_a_monitor_the_verdict_is_that_of_the_traffic() {
   "alerts": [],
   "verdict": {
     "components": [],
+    "left_out": [],
     "reasons": [
       "s: 5.0 % of calls fail"
     ],

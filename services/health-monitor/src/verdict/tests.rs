@@ -68,7 +68,7 @@ fn every_state_has_its_sentence() {
     a is unknown: why
     a wants credentials: why
     a limits our rate: why
-    a answers over HTTP, and not as an MCP server: why
+    a is up and broken: why
     a speaks no revision of MCP that we speak: why
     a lacks tools that it must have: why
     a speaks a transport that cannot be probed: why
