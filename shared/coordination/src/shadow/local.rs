@@ -120,6 +120,24 @@ impl Local {
         Ok(gone)
     }
 
+    /// Whether the primary has no such document although we wrote one, or has it at a lesser
+    /// position: an empty Redis answers so as well, and mirroring it would empty the journal.
+    pub(super) fn has_more(&self, key: &Key, found: Option<&Document>) -> bool {
+        let ours = self.notes().own.contains_key(key);
+        let known = if ours { self.memory.contents_of(key) } else { None };
+        known.map(|known| known.position) > found.map(|found| found.position)
+    }
+
+    /// The same about a listing.
+    pub(super) async fn has_more_below(
+        &self,
+        prefix: &Key,
+        found: &[(Key, Document)],
+    ) -> Result<bool, Error> {
+        let known = self.memory.list(prefix).await?;
+        Ok(known.iter().any(|(key, _)| self.has_more(key, in_listing(found, key))))
+    }
+
     /// Mirrors what we wrote to the primary.
     pub(super) fn write(&self, key: &Key, document: &Document, ttl: Option<Duration>) {
         self.memory.install(key, document.clone(), ttl);
@@ -158,7 +176,7 @@ impl Local {
         found: &[(Key, Document)],
     ) -> Result<(), Error> {
         for (key, _) in self.memory.list(prefix).await? {
-            if found.binary_search_by(|(known, _)| known.cmp(&key)).is_err() {
+            if in_listing(found, &key).is_none() {
                 self.read(&key, None);
             }
         }
@@ -234,6 +252,11 @@ impl Notes {
         }
         said(self.journal.rewrite(&lines));
     }
+}
+
+fn in_listing<'a>(found: &'a [(Key, Document)], key: &Key) -> Option<&'a Document> {
+    let at = found.binary_search_by(|(known, _)| known.cmp(key)).ok()?;
+    Some(&found[at].1)
 }
 
 fn kept(key: &Key, document: &Document, own: Own) -> Line {
