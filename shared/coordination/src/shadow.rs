@@ -204,12 +204,12 @@ impl Shadow {
         loop {
             match theirs {
                 Some(theirs) if theirs.position >= ours.position => {
-                    self.local.read(key, Some(&theirs));
+                    self.local.read(key, Some(&theirs), Some(ours.position));
                     return Ok(());
                 }
                 // They had it and it ended there.
                 None if !new => {
-                    self.local.read(key, None);
+                    self.local.read(key, None, Some(ours.position));
                     return Ok(());
                 }
                 _ => {}
@@ -231,11 +231,12 @@ impl Store for Shadow {
 
     async fn get(&self, key: &Key) -> Result<Option<Document>, Error> {
         let by_primary = || async {
+            let before = self.local.position(key);
             let found = self.primary.get(key).await?;
             if self.local.has_more(key, found.as_ref()) && !self.is_as_known().await? {
                 return Ok(None);
             }
-            self.local.read(key, found.as_ref());
+            self.local.read(key, found.as_ref(), before);
             Ok(Some(found))
         };
         either!(self, by_primary(), self.local.get(key))
@@ -243,11 +244,12 @@ impl Store for Shadow {
 
     async fn list(&self, prefix: &Key) -> Result<Vec<(Key, Document)>, Error> {
         let by_primary = || async {
+            let before = self.local.positions(prefix).await?;
             let found = self.primary.list(prefix).await?;
             if self.local.has_more_below(prefix, &found).await? && !self.is_as_known().await? {
                 return Ok(None);
             }
-            self.local.read_all(prefix, &found).await?;
+            self.local.read_all(prefix, &found, &before).await?;
             Ok(Some(found))
         };
         either!(self, by_primary(), self.local.list(prefix))
@@ -261,14 +263,15 @@ impl Store for Shadow {
         ttl: Option<Duration>,
     ) -> Result<Put, Error> {
         let by_primary = || async {
+            let before = self.local.position(key);
             let put = self.primary.put(key, expected, document, ttl).await?;
             match &put {
-                Put::Stored => self.local.write(key, document, ttl),
+                Put::Stored => self.local.write(key, document, ttl, before),
                 Put::Conflict(other) => {
                     if self.local.has_more(key, other.as_ref()) && !self.is_as_known().await? {
                         return Ok(None);
                     }
-                    self.local.read(key, other.as_ref());
+                    self.local.read(key, other.as_ref(), before);
                 }
             }
             Ok(Some(put))
@@ -280,7 +283,7 @@ impl Store for Shadow {
         let by_primary = || async {
             let gone = self.primary.remove(key, expected).await?;
             if gone {
-                self.local.read(key, None);
+                self.local.removed(key, expected);
             }
             Ok(Some(gone))
         };
