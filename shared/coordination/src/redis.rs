@@ -15,14 +15,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{FromRedisValue, Pipeline, ScriptInvocation, cmd};
+use tokio::try_join;
 
 pub use self::config::{RedisConfig, UrlError};
 use self::failure::Failure;
 use self::link::Link;
 use self::scripts::Scripts;
 use crate::memory::random_name;
-use crate::store::{Backend, Document, Entry, Error, Fencing, Key, Put, Store};
+use crate::store::{Backend, Document, Entry, Error, Fencing, Key, Left, Put, Store};
 
 /// Shared state in one Redis.
 #[derive(Debug)]
@@ -79,7 +81,29 @@ impl Store for Redis {
         document(&name, fields)
     }
 
+    async fn get_with_left(&self, key: &Key) -> Result<Option<(Document, Left)>, Error> {
+        let name = self.document_key(key);
+        let (mut read, mut left) = (cmd("HMGET"), cmd("PTTL"));
+        read.arg(&name).arg(&["p", "v"]);
+        left.arg(&name);
+        let ask = async |connection: MultiplexedConnection| {
+            let (mut connection, mut other) = (connection.clone(), connection);
+            // Two requests in one round trip; an error keeps the code that it would lose in a
+            // pipeline.
+            let both = try_join!(read.query_async(&mut connection), left.query_async(&mut other));
+            Ok(both?)
+        };
+        let (fields, left): (Fields, i64) =
+            self.link.shared(ask).await.map_err(|it| it.about(&name))?;
+        Ok(document(&name, fields)?.zip(self::left(left)))
+    }
+
     async fn list(&self, prefix: &Key) -> Result<Vec<(Key, Document)>, Error> {
+        let found = self.list_with_left(prefix).await?.into_iter();
+        Ok(found.map(|(key, document, _)| (key, document)).collect())
+    }
+
+    async fn list_with_left(&self, prefix: &Key) -> Result<Vec<(Key, Document, Left)>, Error> {
         let below = format!("{}:{prefix}:", self.prefix);
         let ask = async |mut connection| {
             let mut names = BTreeSet::new();
@@ -101,21 +125,22 @@ impl Store for Redis {
             }
             let mut read = Pipeline::with_capacity(names.len());
             for name in &names {
-                read.cmd("HMGET").arg(name).arg(&["p", "v"]);
+                read.cmd("HMGET").arg(name).arg(&["p", "v"]).cmd("PTTL").arg(name);
             }
-            let fields: Vec<Fields> = read.query_async(&mut connection).await?;
+            let fields: Vec<(Fields, i64)> = read.query_async(&mut connection).await?;
             Ok(names.into_iter().zip(fields).collect())
         };
-        let found: Vec<(String, Fields)> =
+        let found: Vec<(String, (Fields, i64))> =
             self.link.shared(ask).await.map_err(|failure| failure.about(&below))?;
         let mut documents = BTreeMap::new();
-        for (name, fields) in found {
-            // What ended between the two steps is not there.
-            if let Some(document) = document(&name, fields)? {
-                documents.insert(Key::parse(&name[self.prefix.len() + 1..]), document);
+        for (name, (fields, left)) in found {
+            // What ended between the steps is not there.
+            if let Some(found) = document(&name, fields)?.zip(self::left(left)) {
+                documents.insert(Key::parse(&name[self.prefix.len() + 1..]), found);
             }
         }
-        Ok(documents.into_iter().collect())
+        let documents = documents.into_iter();
+        Ok(documents.map(|(key, (document, left))| (key, document, left)).collect())
     }
 
     async fn put(
@@ -233,6 +258,14 @@ fn document(name: &str, fields: Fields) -> Result<Option<Document>, Error> {
     };
     let position = position.parse().map_err(|_| corrupt("the field `p` is no position"))?;
     Ok(Some(Document { position, value }))
+}
+
+/// What `PTTL` says; `None` when the key ended.
+fn left(milliseconds: i64) -> Option<Left> {
+    match milliseconds {
+        -1 => Some(Left::Forever),
+        left => u64::try_from(left).ok().map(|left| Left::Time(Duration::from_millis(left))),
+    }
 }
 
 /// Twenty digits, so that the scripts compare positions as text: a number in Lua is exact only up

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use self::local::{Local, Unseen};
 pub use crate::journal::JournalError;
-use crate::store::{Backend, Document, Entry, Error, Fencing, Key, Put, Store};
+use crate::store::{Backend, Document, Entry, Error, Fencing, Key, Left, Put, Store};
 
 /// How often a primary that is away is asked again, by whatever operation comes along.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
@@ -200,11 +200,11 @@ impl Shadow {
         ttl: Option<Duration>,
         new: bool,
     ) -> Result<(), Error> {
-        let mut theirs = self.primary.get(key).await?;
+        let mut theirs = self.primary.get_with_left(key).await?;
         loop {
             match theirs {
-                Some(theirs) if theirs.position >= ours.position => {
-                    self.local.read(key, Some(&theirs), Some(ours.position));
+                Some((theirs, left)) if theirs.position >= ours.position => {
+                    self.local.read(key, Some((&theirs, left)), Some(ours.position));
                     return Ok(());
                 }
                 // They had it and it ended there.
@@ -214,10 +214,10 @@ impl Shadow {
                 }
                 _ => {}
             }
-            let expected = theirs.as_ref().map(|theirs| theirs.position);
+            let expected = theirs.as_ref().map(|(theirs, _)| theirs.position);
             match self.primary.put(key, expected, &ours, ttl).await? {
                 Put::Stored => return Ok(()),
-                Put::Conflict(other) => theirs = other,
+                Put::Conflict(other) => theirs = other.map(|other| (other, Left::Unknown)),
             }
         }
     }
@@ -232,12 +232,13 @@ impl Store for Shadow {
     async fn get(&self, key: &Key) -> Result<Option<Document>, Error> {
         let by_primary = || async {
             let before = self.local.position(key);
-            let found = self.primary.get(key).await?;
-            if self.local.has_more(key, found.as_ref()) && !self.is_as_known().await? {
+            let found = self.primary.get_with_left(key).await?;
+            let seen = found.as_ref().map(|(document, left)| (document, *left));
+            if self.local.has_more(key, seen.map(|seen| seen.0)) && !self.is_as_known().await? {
                 return Ok(None);
             }
-            self.local.read(key, found.as_ref(), before);
-            Ok(Some(found))
+            self.local.read(key, seen, before);
+            Ok(Some(found.map(|found| found.0)))
         };
         either!(self, by_primary(), self.local.get(key))
     }
@@ -245,12 +246,12 @@ impl Store for Shadow {
     async fn list(&self, prefix: &Key) -> Result<Vec<(Key, Document)>, Error> {
         let by_primary = || async {
             let before = self.local.positions(prefix).await?;
-            let found = self.primary.list(prefix).await?;
+            let found = self.primary.list_with_left(prefix).await?;
             if self.local.has_more_below(prefix, &found).await? && !self.is_as_known().await? {
                 return Ok(None);
             }
             self.local.read_all(prefix, &found, &before).await?;
-            Ok(Some(found))
+            Ok(Some(found.into_iter().map(|(key, document, _)| (key, document)).collect()))
         };
         either!(self, by_primary(), self.local.list(prefix))
     }
@@ -271,7 +272,8 @@ impl Store for Shadow {
                     if self.local.has_more(key, other.as_ref()) && !self.is_as_known().await? {
                         return Ok(None);
                     }
-                    self.local.read(key, other.as_ref(), before);
+                    let other = other.as_ref().map(|other| (other, Left::Unknown));
+                    self.local.read(key, other, before);
                 }
             }
             Ok(Some(put))

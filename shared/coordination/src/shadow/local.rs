@@ -1,5 +1,5 @@
-//! What this process knows: the documents that it wrote, in memory and in the journal, and for a
-//! few minutes those that it read.
+//! What this process knows: the documents that it wrote, in memory and in the journal, and those
+//! that it read, for as long as the primary would have them.
 //!
 //! Operations overlap, so an answer of the primary may be older than what is known when it is
 //! mirrored. Whoever asks takes the positions along that were known before: what was written since
@@ -15,10 +15,10 @@ use tokio::sync::MutexGuard as Quiet;
 
 use crate::journal::{Journal, JournalError, Line};
 use crate::memory::Memory;
-use crate::store::{Document, Error, Key, Put, Store};
+use crate::store::{Document, Error, Key, Left, Put, Store};
 
-/// How long a document that another process wrote is believed: it may have an end that only the
-/// primary knows.
+/// How long a document that another process wrote is believed when its end is not known, as after a
+/// write that met another's.
 const READ_TTL: Duration = Duration::from_secs(10 * 60);
 
 #[derive(Debug)]
@@ -136,7 +136,7 @@ impl Local {
     pub(super) async fn has_more_below(
         &self,
         prefix: &Key,
-        found: &[(Key, Document)],
+        found: &[(Key, Document, Left)],
     ) -> Result<bool, Error> {
         let known = self.memory.list(prefix).await?;
         Ok(known.iter().any(|(key, _)| self.has_more(key, in_listing(found, key))))
@@ -175,14 +175,14 @@ impl Local {
     }
 
     /// Mirrors what the primary has.
-    pub(super) fn read(&self, key: &Key, found: Option<&Document>, before: Option<u64>) {
+    pub(super) fn read(&self, key: &Key, found: Option<(&Document, Left)>, before: Option<u64>) {
         let mut notes = self.notes();
         let known = self.memory.contents_of(key);
         let position = known.as_ref().map(|known| known.position);
-        let further = |found: &Document| position.is_some_and(|known| found.position > known);
-        let back = |found: &Document| position.is_some_and(|known| found.position < known);
-        let written_since = position != before && !found.is_some_and(further);
-        if written_since || found.is_some_and(back) {
+        let theirs = found.map(|(found, _)| found.position);
+        let further = position.is_some() && theirs > position;
+        let back = theirs.is_some() && theirs < position;
+        if back || (position != before && !further) {
             return;
         }
         let own = notes.own.get(key).copied();
@@ -193,15 +193,28 @@ impl Local {
                     notes.forget(key, None);
                 }
             }
-            // Another wrote into a document of ours: it ends when ours did.
-            (Some(document), Some(own)) => {
-                let left = own.until.map(|until| until.saturating_sub(unix_ms()));
+            (Some((document, left)), Some(own)) => {
+                let changed = known.as_ref() != Some(document);
+                let until = match left {
+                    Left::Time(left) if changed => Some(end(left)),
+                    Left::Forever if changed => None,
+                    // It ends when ours did.
+                    _ => own.until,
+                };
+                let left = until.map(|until| until.saturating_sub(unix_ms()));
                 self.memory.install(key, document.clone(), left.map(Duration::from_millis));
-                if known.as_ref() != Some(document) {
-                    notes.keep(key, document, Own { unseen: false, ..own });
+                if changed {
+                    notes.keep(key, document, Own { unseen: false, until });
                 }
             }
-            (Some(document), None) => self.memory.install(key, document.clone(), Some(READ_TTL)),
+            (Some((document, left)), None) => {
+                let ttl = match left {
+                    Left::Time(left) => Some(left),
+                    Left::Forever => None,
+                    Left::Unknown => Some(READ_TTL),
+                };
+                self.memory.install(key, document.clone(), ttl);
+            }
         }
     }
 
@@ -209,7 +222,7 @@ impl Local {
     pub(super) async fn read_all(
         &self,
         prefix: &Key,
-        found: &[(Key, Document)],
+        found: &[(Key, Document, Left)],
         before: &BTreeMap<Key, u64>,
     ) -> Result<(), Error> {
         for (key, _) in self.memory.list(prefix).await? {
@@ -217,8 +230,8 @@ impl Local {
                 self.read(&key, None, before.get(&key).copied());
             }
         }
-        for (key, document) in found {
-            self.read(key, Some(document), before.get(key).copied());
+        for (key, document, left) in found {
+            self.read(key, Some((document, *left)), before.get(key).copied());
         }
         Ok(())
     }
@@ -303,8 +316,8 @@ impl Notes {
     }
 }
 
-fn in_listing<'a>(found: &'a [(Key, Document)], key: &Key) -> Option<&'a Document> {
-    let at = found.binary_search_by(|(known, _)| known.cmp(key)).ok()?;
+fn in_listing<'a>(found: &'a [(Key, Document, Left)], key: &Key) -> Option<&'a Document> {
+    let at = found.binary_search_by(|(known, ..)| known.cmp(key)).ok()?;
     Some(&found[at].1)
 }
 
@@ -351,7 +364,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_others_overtook_takes_nothing_back() {
         let prefix = Key::new(&["test"]);
-        let old = [(key("a"), document(1))];
+        let old = [(key("a"), document(1), Left::Forever)];
         for (first, answer) in
             [(None, &[][..]), (Some(1), &[]), (Some(1), &old[..]), (None, &old[..])]
         {
@@ -363,7 +376,7 @@ mod tests {
             let before = local.positions(&prefix).await.unwrap();
             local.write(&key("a"), &document(2), None, first);
             local.read_all(&prefix, answer, &before).await.unwrap();
-            local.read(&key("a"), answer.first().map(|(_, it)| it), first);
+            local.read(&key("a"), answer.first().map(|(_, it, left)| (it, *left)), first);
             let known = known(directory.path(), local);
             assert_eq!(known, [Some(2); 2], "{first:?}, then {answer:?}");
         }
@@ -375,7 +388,7 @@ mod tests {
         let local = Local::open(directory.path()).unwrap();
         local.write(&key("a"), &document(1), None, None);
         local.removed(&key("a"), 1);
-        local.read(&key("a"), Some(&document(1)), Some(1));
+        local.read(&key("a"), Some((&document(1), Left::Forever)), Some(1));
         assert_eq!(known(directory.path(), local), [None; 2]);
     }
 
@@ -395,7 +408,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let local = Local::open(directory.path()).unwrap();
         local.write(&key("a"), &document(1), None, None);
-        local.read(&key("a"), Some(&document(4)), Some(1));
+        local.read(&key("a"), Some((&document(4), Left::Forever)), Some(1));
         local.write(&key("b"), &document(1), None, None);
         local.read(&key("b"), None, Some(1));
         assert_eq!(local.position(&key("b")), None);

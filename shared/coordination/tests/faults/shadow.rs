@@ -109,6 +109,38 @@ async fn a_redis_that_was_emptied_behind_the_connection_is_seeded_before_a_docum
 }
 
 #[tokio::test]
+async fn what_another_wrote_is_believed_as_long_as_redis_would_have_it() {
+    let (mut server, directory) = (RedisServer::start(Persistence::None), TempDir::new().unwrap());
+    let (shadow, redis) = (open(&server, &directory), connect(&server));
+    let hour = Duration::from_secs(60 * 60);
+    for (name, ttl) in [("listed", Some(hour)), ("got", Some(hour)), ("ever", None)] {
+        redis.put(&key(name), None, &document(1, "x"), ttl).await.unwrap();
+    }
+    assert_eq!(shadow.list(&Key::new(&["test"])).await.unwrap().len(), 3);
+    redis.put(&key("got"), Some(1), &document(2, "x"), Some(hour * 2)).await.unwrap();
+    // Ours at first, then written by the other with an end of its own.
+    shadow.put(&key("ours"), None, &document(1, "x"), Some(LONG)).await.unwrap();
+    redis.put(&key("ours"), Some(1), &document(2, "x"), Some(hour * 2)).await.unwrap();
+    for name in ["got", "ours"] {
+        assert_eq!(shadow.get(&key(name)).await.unwrap(), Some(document(2, "x")));
+    }
+    server.kill();
+    for left in [&["ever", "got", "listed", "ours"][..], &["ever", "got", "ours"], &["ever"]] {
+        let found = shadow.list(&Key::new(&["test"])).await.unwrap();
+        let found: Vec<_> = found.iter().map(|(key, _)| key.last_part()).collect();
+        assert_eq!(found, left);
+        advance(hour).await;
+    }
+}
+
+/// Lets time pass for us; a real Redis has a clock of its own.
+async fn advance(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
 async fn a_redis_in_use_is_asked_for_its_name_now_and_then() {
     let (server, directory) = (RedisServer::start(Persistence::None), TempDir::new().unwrap());
     let (shadow, redis) = (open(&server, &directory), connect(&server));
@@ -125,9 +157,7 @@ async fn a_redis_in_use_is_asked_for_its_name_now_and_then() {
     assert!(gets(&server) - before <= looks, "{} of {looks}", gets(&server) - before);
 
     server.must(&["FLUSHALL"]);
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(3)).await;
-    tokio::time::resume();
+    advance(Duration::from_secs(3)).await;
     assert_eq!(shadow.get(&key("other")).await.unwrap(), None);
     assert_eq!(redis.get(&key("a")).await.unwrap(), Some(document(5, "ours")));
 }
