@@ -3,7 +3,7 @@
 //! Operations share one multiplexed connection, which is dropped and opened anew when it may be of
 //! no use; a read that blocks takes a connection of its own from a pool. What must be atomic is a
 //! script (`scripts`). Every operation ends within [`RedisConfig::deadline`], a read that blocks
-//! within its wait and that.
+//! within its wait and that, each page of a listing within that.
 
 mod config;
 mod failure;
@@ -33,6 +33,9 @@ pub struct Redis {
     link: Link,
     scripts: Scripts,
 }
+
+/// How many keys a listing looks at, or reads, in one step: some hundred microseconds of Redis.
+const PAGE: usize = 1_000;
 
 /// A document as its hash holds it: position, value.
 type Fields = (Option<String>, Option<String>);
@@ -105,14 +108,16 @@ impl Store for Redis {
 
     async fn list_with_left(&self, prefix: &Key) -> Result<Vec<(Key, Document, Left)>, Error> {
         let below = format!("{}:{prefix}:", self.prefix);
-        let ask = async |mut connection| {
+        let ask = async |mut connection: MultiplexedConnection| {
             let mut names = BTreeSet::new();
             let mut cursor = 0u64;
             loop {
                 let mut scan = cmd("SCAN");
                 scan.arg(cursor).arg("MATCH").arg(format!("{}*", literal(&below)));
-                scan.arg("COUNT").arg(512).arg("TYPE").arg("hash");
-                let page: (u64, Vec<String>) = scan.query_async(&mut connection).await?;
+                scan.arg("COUNT").arg(PAGE).arg("TYPE").arg("hash");
+                let page = async { Ok(scan.query_async(&mut connection).await?) };
+                // There are as many pages as the keys of all who share this Redis fill.
+                let page: (u64, Vec<String>) = self.link.step(page).await?;
                 // A key may come twice.
                 names.extend(page.1);
                 cursor = page.0;
@@ -120,18 +125,21 @@ impl Store for Redis {
                     break;
                 }
             }
-            if names.is_empty() {
-                return Ok(Vec::new());
+            let names: Vec<_> = names.into_iter().collect();
+            let mut found = Vec::with_capacity(names.len());
+            for names in names.chunks(PAGE) {
+                let mut read = Pipeline::with_capacity(2 * names.len());
+                for name in names {
+                    read.cmd("HMGET").arg(name).arg(&["p", "v"]).cmd("PTTL").arg(name);
+                }
+                let page = async { Ok(read.query_async(&mut connection).await?) };
+                let fields: Vec<(Fields, i64)> = self.link.step(page).await?;
+                found.extend(names.iter().cloned().zip(fields));
             }
-            let mut read = Pipeline::with_capacity(names.len());
-            for name in &names {
-                read.cmd("HMGET").arg(name).arg(&["p", "v"]).cmd("PTTL").arg(name);
-            }
-            let fields: Vec<(Fields, i64)> = read.query_async(&mut connection).await?;
-            Ok(names.into_iter().zip(fields).collect())
+            Ok(found)
         };
         let found: Vec<(String, (Fields, i64))> =
-            self.link.shared(ask).await.map_err(|failure| failure.about(&below))?;
+            self.link.stepwise(ask).await.map_err(|failure| failure.about(&below))?;
         let mut documents = BTreeMap::new();
         for (name, (fields, left)) in found {
             // What ended between the steps is not there.
