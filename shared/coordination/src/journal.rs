@@ -70,6 +70,10 @@ pub(crate) struct Journal {
     path: PathBuf,
     file: File,
     lines: usize,
+    /// The length of the whole lines.
+    whole: u64,
+    /// Behind them may stand a part of one.
+    torn: bool,
     _lock: File,
 }
 
@@ -106,12 +110,31 @@ impl Journal {
                 })?);
             }
         }
-        Ok((Self { path, file, lines: lines.len(), _lock: lock }, lines))
+        let whole = whole as u64;
+        Ok((Self { path, file, lines: lines.len(), whole, torn: false, _lock: lock }, lines))
     }
 
+    /// A line that a full disk took only a part of is taken back: the next one would continue it,
+    /// and the journal could not be read at the next start.
     pub(crate) fn append(&mut self, line: &Line) -> io::Result<()> {
-        self.file.write_all(&text(line))?;
+        self.mend()?;
+        let text = text(line);
+        if let Err(error) = self.file.write_all(&text) {
+            self.torn = true;
+            // What cannot be taken back now is before the next line.
+            return self.mend().and(Err(error));
+        }
         self.lines += 1;
+        self.whole += text.len() as u64;
+        Ok(())
+    }
+
+    fn mend(&mut self) -> io::Result<()> {
+        if self.torn {
+            // The file is open for appending: the next line begins at the new end.
+            self.file.set_len(self.whole)?;
+            self.torn = false;
+        }
         Ok(())
     }
 
@@ -123,14 +146,31 @@ impl Journal {
     /// Writes it anew. Whoever reads it later finds the old one or the new one, never a part.
     pub(crate) fn rewrite(&mut self, lines: &[Line]) -> io::Result<()> {
         let path = self.path.with_extension("new");
-        let mut new = File::create(&path)?;
-        new.write_all(&lines.iter().flat_map(text).collect::<Vec<_>>())?;
-        new.sync_all()?;
-        fs::rename(&path, &self.path)?;
-        self.file = OpenOptions::new().append(true).open(&self.path)?;
-        self.lines = lines.len();
+        let text: Vec<u8> = lines.iter().flat_map(text).collect();
+        match written(&path, &text).and_then(|new| fs::rename(&path, &self.path).map(|()| new)) {
+            Ok(new) => self.file = new,
+            Err(error) => {
+                // Half of it would only take the space that is wanting. It may not even be there.
+                let _ = fs::remove_file(&path);
+                return Err(error);
+            }
+        }
+        (self.lines, self.whole, self.torn) = (lines.len(), text.len() as u64, false);
         Ok(())
     }
+}
+
+/// A new file with that text, open for appending.
+fn written(path: &Path, text: &[u8]) -> io::Result<File> {
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mut new = OpenOptions::new().create_new(true).append(true).open(path)?;
+    new.write_all(text)?;
+    new.sync_all()?;
+    Ok(new)
 }
 
 fn text(line: &Line) -> Vec<u8> {
@@ -141,6 +181,11 @@ fn text(line: &Line) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::env;
+    use std::process::Command;
+
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
     use super::*;
 
     fn kept(key: &str, position: u64) -> Line {
@@ -168,6 +213,56 @@ mod tests {
         journal.append(&kept("a", 2)).unwrap();
         drop(journal);
         assert_eq!(Journal::open(directory.path()).unwrap().1.last(), Some(&kept("a", 2)));
+    }
+
+    /// A file that may not grow takes a part of a line, as a full disk does. The limit is the whole
+    /// process's, so the test runs itself once more, with the signal ignored that comes with it.
+    #[test]
+    fn a_line_that_a_full_disk_tore_is_taken_back() {
+        const CHILD: &str = "MCPMON_TEST_FULL_DISK";
+        if let Some(directory) = env::var_os(CHILD) {
+            return on_a_full_disk(Path::new(&directory));
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let name = "journal::tests::a_line_that_a_full_disk_tore_is_taken_back";
+        let run = Command::new("sh")
+            .args(["-c", r#"trap '' XFSZ && exec "$0" --exact "$1""#])
+            .args([env::current_exe().unwrap().as_os_str(), name.as_ref()])
+            .env(CHILD, directory.path())
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{run:?}");
+        let (mut journal, lines) = Journal::open(directory.path()).unwrap();
+        assert_eq!(lines, [kept("a", 1), kept("a", 4), kept("a", 5), kept("a", 7)]);
+        journal.append(&kept("a", 8)).unwrap();
+    }
+
+    fn on_a_full_disk(directory: &Path) {
+        let limit = |bytes| {
+            let all = getrlimit(Resource::Fsize);
+            setrlimit(Resource::Fsize, Rlimit { current: bytes, ..all }).unwrap();
+        };
+        let (mut journal, _) = Journal::open(directory).unwrap();
+        journal.append(&kept("a", 1)).unwrap();
+        let whole = fs::metadata(&journal.path).unwrap().len();
+        for position in [2, 3] {
+            limit(Some(whole + 5));
+            journal.append(&kept("a", position)).unwrap_err();
+            assert_eq!(fs::metadata(&journal.path).unwrap().len(), whole);
+        }
+        limit(None);
+        journal.append(&kept("a", 4)).unwrap();
+        // What could not be taken back at once is before the next line.
+        journal.append(&kept("a", 5)).unwrap();
+        journal.file.write_all(b"{\"kept\"").unwrap();
+        journal.torn = true;
+        limit(Some(journal.whole + 5));
+        journal.append(&kept("a", 6)).unwrap_err();
+        // Neither can it be written anew, and what there is stays.
+        journal.rewrite(&vec![kept("b", 9); 9]).unwrap_err();
+        assert!(!journal.path.with_extension("new").exists());
+        limit(None);
+        journal.append(&kept("a", 7)).unwrap();
     }
 
     #[test]

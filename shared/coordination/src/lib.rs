@@ -32,4 +32,4 @@ pub use memory::Memory;
 pub use redis::{Redis, RedisConfig};
 pub use settings::Coordination;
 pub use shadow::Shadow;
-pub use store::{Backend, Document, Entry, Error, Fencing, Key, Put, Store};
+pub use store::{Backend, Document, Entry, Error, Fencing, Key, Left, Put, Store};

@@ -3,7 +3,7 @@
 //! Operations share one multiplexed connection, which is dropped and opened anew when it may be of
 //! no use; a read that blocks takes a connection of its own from a pool. What must be atomic is a
 //! script (`scripts`). Every operation ends within [`RedisConfig::deadline`], a read that blocks
-//! within its wait and that.
+//! within its wait and that, each page of a listing within that.
 
 mod config;
 mod failure;
@@ -15,14 +15,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{FromRedisValue, Pipeline, ScriptInvocation, cmd};
+use tokio::try_join;
 
 pub use self::config::{RedisConfig, UrlError};
 use self::failure::Failure;
 use self::link::Link;
 use self::scripts::Scripts;
 use crate::memory::random_name;
-use crate::store::{Backend, Document, Entry, Error, Fencing, Key, Put, Store};
+use crate::store::{Backend, Document, Entry, Error, Fencing, Key, Left, Put, Store};
 
 /// Shared state in one Redis.
 #[derive(Debug)]
@@ -31,6 +33,9 @@ pub struct Redis {
     link: Link,
     scripts: Scripts,
 }
+
+/// How many keys a listing looks at, or reads, in one step: some hundred microseconds of Redis.
+const PAGE: usize = 1_000;
 
 /// A document as its hash holds it: position, value.
 type Fields = (Option<String>, Option<String>);
@@ -79,16 +84,40 @@ impl Store for Redis {
         document(&name, fields)
     }
 
+    async fn get_with_left(&self, key: &Key) -> Result<Option<(Document, Left)>, Error> {
+        let name = self.document_key(key);
+        let (mut read, mut left) = (cmd("HMGET"), cmd("PTTL"));
+        read.arg(&name).arg(&["p", "v"]);
+        left.arg(&name);
+        let ask = async |connection: MultiplexedConnection| {
+            let (mut connection, mut other) = (connection.clone(), connection);
+            // Two requests in one round trip; an error keeps the code that it would lose in a
+            // pipeline.
+            let both = try_join!(read.query_async(&mut connection), left.query_async(&mut other));
+            Ok(both?)
+        };
+        let (fields, left): (Fields, i64) =
+            self.link.shared(ask).await.map_err(|it| it.about(&name))?;
+        Ok(document(&name, fields)?.zip(self::left(left)))
+    }
+
     async fn list(&self, prefix: &Key) -> Result<Vec<(Key, Document)>, Error> {
+        let found = self.list_with_left(prefix).await?.into_iter();
+        Ok(found.map(|(key, document, _)| (key, document)).collect())
+    }
+
+    async fn list_with_left(&self, prefix: &Key) -> Result<Vec<(Key, Document, Left)>, Error> {
         let below = format!("{}:{prefix}:", self.prefix);
-        let ask = async |mut connection| {
+        let ask = async |mut connection: MultiplexedConnection| {
             let mut names = BTreeSet::new();
             let mut cursor = 0u64;
             loop {
                 let mut scan = cmd("SCAN");
                 scan.arg(cursor).arg("MATCH").arg(format!("{}*", literal(&below)));
-                scan.arg("COUNT").arg(512).arg("TYPE").arg("hash");
-                let page: (u64, Vec<String>) = scan.query_async(&mut connection).await?;
+                scan.arg("COUNT").arg(PAGE).arg("TYPE").arg("hash");
+                let page = async { Ok(scan.query_async(&mut connection).await?) };
+                // There are as many pages as the keys of all who share this Redis fill.
+                let page: (u64, Vec<String>) = self.link.step(page).await?;
                 // A key may come twice.
                 names.extend(page.1);
                 cursor = page.0;
@@ -96,26 +125,30 @@ impl Store for Redis {
                     break;
                 }
             }
-            if names.is_empty() {
-                return Ok(Vec::new());
+            let names: Vec<_> = names.into_iter().collect();
+            let mut found = Vec::with_capacity(names.len());
+            for names in names.chunks(PAGE) {
+                let mut read = Pipeline::with_capacity(2 * names.len());
+                for name in names {
+                    read.cmd("HMGET").arg(name).arg(&["p", "v"]).cmd("PTTL").arg(name);
+                }
+                let page = async { Ok(read.query_async(&mut connection).await?) };
+                let fields: Vec<(Fields, i64)> = self.link.step(page).await?;
+                found.extend(names.iter().cloned().zip(fields));
             }
-            let mut read = Pipeline::with_capacity(names.len());
-            for name in &names {
-                read.cmd("HMGET").arg(name).arg(&["p", "v"]);
-            }
-            let fields: Vec<Fields> = read.query_async(&mut connection).await?;
-            Ok(names.into_iter().zip(fields).collect())
+            Ok(found)
         };
-        let found: Vec<(String, Fields)> =
-            self.link.shared(ask).await.map_err(|failure| failure.about(&below))?;
+        let found: Vec<(String, (Fields, i64))> =
+            self.link.stepwise(ask).await.map_err(|failure| failure.about(&below))?;
         let mut documents = BTreeMap::new();
-        for (name, fields) in found {
-            // What ended between the two steps is not there.
-            if let Some(document) = document(&name, fields)? {
-                documents.insert(Key::parse(&name[self.prefix.len() + 1..]), document);
+        for (name, (fields, left)) in found {
+            // What ended between the steps is not there.
+            if let Some(found) = document(&name, fields)?.zip(self::left(left)) {
+                documents.insert(Key::parse(&name[self.prefix.len() + 1..]), found);
             }
         }
-        Ok(documents.into_iter().collect())
+        let documents = documents.into_iter();
+        Ok(documents.map(|(key, (document, left))| (key, document, left)).collect())
     }
 
     async fn put(
@@ -233,6 +266,14 @@ fn document(name: &str, fields: Fields) -> Result<Option<Document>, Error> {
     };
     let position = position.parse().map_err(|_| corrupt("the field `p` is no position"))?;
     Ok(Some(Document { position, value }))
+}
+
+/// What `PTTL` says; `None` when the key ended.
+fn left(milliseconds: i64) -> Option<Left> {
+    match milliseconds {
+        -1 => Some(Left::Forever),
+        left => u64::try_from(left).ok().map(|left| Left::Time(Duration::from_millis(left))),
+    }
 }
 
 /// Twenty digits, so that the scripts compare positions as text: a number in Lua is exact only up

@@ -2,8 +2,10 @@
 //!
 //! Documents are written to the primary and mirrored into memory and a journal. While the primary
 //! cannot be used they are read and written locally. When it is back, of each document the greater
-//! position wins; when it came back as another set of data, it is seeded from here. Leases and
-//! streams are the primary's alone: without it nobody can promise that nobody else acts.
+//! position wins; when it came back as another set of data, it is seeded from here. A primary that
+//! was emptied breaks no connection, so it is also asked for its name while it is in use: now and
+//! then, and before a document of ours is believed to be gone. Leases and streams are the primary's
+//! alone: without it nobody can promise that nobody else acts.
 //!
 //! Over [`crate::Memory`] the same gives one process a state that outlives it: each start is
 //! another, empty set of data.
@@ -11,7 +13,7 @@
 mod local;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,23 +22,30 @@ use tokio::time::Instant;
 
 use self::local::{Local, Unseen};
 pub use crate::journal::JournalError;
-use crate::store::{Backend, Document, Entry, Error, Fencing, Key, Put, Store};
+use crate::store::{Backend, Document, Entry, Error, Fencing, Key, Left, Put, Store};
 
 /// How often a primary that is away is asked again, by whatever operation comes along.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// How often a primary in use is asked whether it still has the same set of data.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 /// Rounds of "the primary is back, no, it is away" within one operation.
 const ROUNDS: usize = 3;
 
 /// An operation on a document: by the primary, or else locally. A macro, for a function over async
-/// closures would give a future of which the compiler cannot see that it is `Send`.
+/// closures would give a future of which the compiler cannot see that it is `Send`. The primary's
+/// side gives `None` when its answer was that of another set of data.
 macro_rules! either {
     ($self:ident, $by_primary:expr, $locally:expr) => {{
         for _ in 0..ROUNDS {
             if $self.may_ask().await {
                 match $self.noted($by_primary.await) {
                     Err(error) if error.is_transient() => {}
-                    result => return result,
+                    // It is seeded first.
+                    Ok(None) => continue,
+                    Ok(Some(result)) => return Ok(result),
+                    Err(error) => return Err(error),
                 }
             }
             if let Some(_quiet) = $self.locally().await {
@@ -56,6 +65,8 @@ pub struct Shadow {
     up: watch::Sender<bool>,
     /// When to ask a primary that is away; whoever holds the lock is asking.
     ask_at: Mutex<Option<Instant>>,
+    /// When to ask a primary in use for its name.
+    look_at: std::sync::Mutex<Instant>,
 }
 
 impl Shadow {
@@ -65,7 +76,8 @@ impl Shadow {
     /// When the directory cannot be used, or another process does.
     pub fn open(primary: Arc<dyn Store>, directory: &Path) -> Result<Self, JournalError> {
         let local = Local::open(directory)?;
-        Ok(Self { primary, local, up: watch::Sender::new(false), ask_at: Mutex::default() })
+        let (up, look_at) = (watch::Sender::new(false), Instant::now().into());
+        Ok(Self { primary, local, up, ask_at: Mutex::default(), look_at })
     }
 
     /// Whether the primary is in use, now and from now on.
@@ -96,7 +108,14 @@ impl Shadow {
     /// Whether to use the primary for this operation.
     async fn may_ask(&self) -> bool {
         if self.is_up() {
-            return true;
+            if !self.look_is_due() {
+                return true;
+            }
+            match self.is_as_known().await {
+                Ok(true) => return true,
+                Ok(false) => {}
+                Err(error) => return !error.is_transient(),
+            }
         }
         // While another operation is asking, this one goes on locally.
         let due = self
@@ -104,6 +123,32 @@ impl Shadow {
             .try_lock()
             .is_ok_and(|ask_at| ask_at.is_none_or(|ask_at| Instant::now() >= ask_at));
         due && self.recover().await.is_ok()
+    }
+
+    /// Whether this operation is the one that looks.
+    fn look_is_due(&self) -> bool {
+        let (now, mut look_at) = (Instant::now(), self.look_at());
+        let due = now >= *look_at;
+        if due {
+            *look_at = now + LOOK_AGAIN;
+        }
+        due
+    }
+
+    fn look_at(&self) -> std::sync::MutexGuard<'_, Instant> {
+        // One assignment cannot be half done.
+        self.look_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the primary still has the set of data that we know. One with another is not used
+    /// until it is seeded.
+    async fn is_as_known(&self) -> Result<bool, Error> {
+        let epoch = self.noted(self.primary.epoch().await)?;
+        let same = self.local.epoch().is_some_and(|known| known == epoch);
+        if !same && self.up.send_if_modified(std::mem::take) {
+            tracing::warn!("coordination finds its store with another set of data");
+        }
+        Ok(same)
     }
 
     /// Passes a result on, and takes note when the primary cannot be used.
@@ -142,6 +187,7 @@ impl Shadow {
             self.primary.remove(&key, position).await?;
         }
         self.local.seen_by(&epoch);
+        *self.look_at() = Instant::now() + LOOK_AGAIN;
         self.up.send_replace(true);
         tracing::info!(seeded = seed, "coordination uses its store");
         Ok(())
@@ -154,24 +200,24 @@ impl Shadow {
         ttl: Option<Duration>,
         new: bool,
     ) -> Result<(), Error> {
-        let mut theirs = self.primary.get(key).await?;
+        let mut theirs = self.primary.get_with_left(key).await?;
         loop {
             match theirs {
-                Some(theirs) if theirs.position >= ours.position => {
-                    self.local.read(key, Some(&theirs));
+                Some((theirs, left)) if theirs.position >= ours.position => {
+                    self.local.read(key, Some((&theirs, left)), Some(ours.position));
                     return Ok(());
                 }
                 // They had it and it ended there.
                 None if !new => {
-                    self.local.read(key, None);
+                    self.local.read(key, None, Some(ours.position));
                     return Ok(());
                 }
                 _ => {}
             }
-            let expected = theirs.as_ref().map(|theirs| theirs.position);
+            let expected = theirs.as_ref().map(|(theirs, _)| theirs.position);
             match self.primary.put(key, expected, &ours, ttl).await? {
                 Put::Stored => return Ok(()),
-                Put::Conflict(other) => theirs = other,
+                Put::Conflict(other) => theirs = other.map(|other| (other, Left::Unknown)),
             }
         }
     }
@@ -185,18 +231,27 @@ impl Store for Shadow {
 
     async fn get(&self, key: &Key) -> Result<Option<Document>, Error> {
         let by_primary = || async {
-            let found = self.primary.get(key).await?;
-            self.local.read(key, found.as_ref());
-            Ok(found)
+            let before = self.local.position(key);
+            let found = self.primary.get_with_left(key).await?;
+            let seen = found.as_ref().map(|(document, left)| (document, *left));
+            if self.local.has_more(key, seen.map(|seen| seen.0)) && !self.is_as_known().await? {
+                return Ok(None);
+            }
+            self.local.read(key, seen, before);
+            Ok(Some(found.map(|found| found.0)))
         };
         either!(self, by_primary(), self.local.get(key))
     }
 
     async fn list(&self, prefix: &Key) -> Result<Vec<(Key, Document)>, Error> {
         let by_primary = || async {
-            let found = self.primary.list(prefix).await?;
-            self.local.read_all(prefix, &found).await?;
-            Ok(found)
+            let before = self.local.positions(prefix).await?;
+            let found = self.primary.list_with_left(prefix).await?;
+            if self.local.has_more_below(prefix, &found).await? && !self.is_as_known().await? {
+                return Ok(None);
+            }
+            self.local.read_all(prefix, &found, &before).await?;
+            Ok(Some(found.into_iter().map(|(key, document, _)| (key, document)).collect()))
         };
         either!(self, by_primary(), self.local.list(prefix))
     }
@@ -209,12 +264,19 @@ impl Store for Shadow {
         ttl: Option<Duration>,
     ) -> Result<Put, Error> {
         let by_primary = || async {
+            let before = self.local.position(key);
             let put = self.primary.put(key, expected, document, ttl).await?;
             match &put {
-                Put::Stored => self.local.write(key, document, ttl),
-                Put::Conflict(other) => self.local.read(key, other.as_ref()),
+                Put::Stored => self.local.write(key, document, ttl, before),
+                Put::Conflict(other) => {
+                    if self.local.has_more(key, other.as_ref()) && !self.is_as_known().await? {
+                        return Ok(None);
+                    }
+                    let other = other.as_ref().map(|other| (other, Left::Unknown));
+                    self.local.read(key, other, before);
+                }
             }
-            Ok(put)
+            Ok(Some(put))
         };
         either!(self, by_primary(), self.local.put(key, expected, document, ttl))
     }
@@ -223,9 +285,9 @@ impl Store for Shadow {
         let by_primary = || async {
             let gone = self.primary.remove(key, expected).await?;
             if gone {
-                self.local.read(key, None);
+                self.local.removed(key, expected);
             }
-            Ok(gone)
+            Ok(Some(gone))
         };
         either!(self, by_primary(), self.local.remove(key, expected))
     }

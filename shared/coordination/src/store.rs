@@ -33,6 +33,16 @@ pub struct Document {
     pub value: String,
 }
 
+/// How long a document will be there yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    Time(Duration),
+    /// Until it is removed.
+    Forever,
+    /// The store does not say.
+    Unknown,
+}
+
 /// What became of a [`Store::put`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Put {
@@ -75,6 +85,23 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// # Errors
     /// When the backend cannot be asked.
     async fn list(&self, prefix: &Key) -> Result<Vec<(Key, Document)>, Error>;
+
+    /// As [`Store::get`], with the time that the document has left, for whoever keeps a copy.
+    ///
+    /// # Errors
+    /// When the backend cannot be asked.
+    async fn get_with_left(&self, key: &Key) -> Result<Option<(Document, Left)>, Error> {
+        Ok(self.get(key).await?.map(|document| (document, Left::Unknown)))
+    }
+
+    /// As [`Store::list`], with the time that each document has left.
+    ///
+    /// # Errors
+    /// When the backend cannot be asked.
+    async fn list_with_left(&self, prefix: &Key) -> Result<Vec<(Key, Document, Left)>, Error> {
+        let found = self.list(prefix).await?.into_iter();
+        Ok(found.map(|(key, document)| (key, document, Left::Unknown)).collect())
+    }
 
     /// Writes `document` when the stored position is `expected` (`None`: there is none) and the new
     /// one is greater. Repeating it after a lost reply gives [`Put::Conflict`] with the

@@ -38,7 +38,8 @@ impl RedisConfig {
     }
 
     /// After this time every operation has ended: one new connection and three replies, for a
-    /// script may have to be loaded.
+    /// script may have to be loaded. A listing looks at every key of the Redis, so there it is the
+    /// bound of each of its pages.
     #[must_use]
     pub fn deadline(&self) -> Duration {
         self.connect_timeout + self.response_timeout * 3

@@ -8,7 +8,7 @@ use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{AsyncConnectionConfig, Client};
 use deadpool_redis::{Connection, Manager, Pool, Runtime, Timeouts};
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::config::{RedisConfig, UrlError};
 use super::failure::Failure;
@@ -70,19 +70,32 @@ impl Link {
         &self,
         run: impl AsyncFnOnce(MultiplexedConnection) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let mut used = None;
-        let all = async {
-            let (connection, number) = self.connection().await?;
-            used = Some(number);
-            run(connection).await
-        };
-        let result = timeout(self.deadline, all).await.unwrap_or(Err(Failure::Late));
-        if let (Err(failure), Some(number)) = (&result, used)
-            && failure.spoils_connection()
-        {
+        let end = Instant::now() + self.deadline;
+        let all =
+            async |connection| timeout_at(end, run(connection)).await.unwrap_or(Err(Failure::Late));
+        self.stepwise(all).await
+    }
+
+    /// The same for an operation of which nobody can say how many steps it has: each of them, in
+    /// [`Self::step`], has the deadline.
+    pub(super) async fn stepwise<T>(
+        &self,
+        run: impl AsyncFnOnce(MultiplexedConnection) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let (connection, number) = self.step(self.connection()).await?;
+        let result = run(connection).await;
+        if result.as_ref().is_err_and(Failure::spoils_connection) {
             self.spoiled.fetch_max(number, Ordering::Relaxed);
         }
         result
+    }
+
+    /// Bounds one step.
+    pub(super) async fn step<T>(
+        &self,
+        step: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        timeout(self.deadline, step).await.unwrap_or(Err(Failure::Late))
     }
 
     /// Runs an operation that blocks up to `wait` on a connection of its own.

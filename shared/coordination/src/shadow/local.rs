@@ -1,5 +1,9 @@
-//! What this process knows: the documents that it wrote, in memory and in the journal, and for a
-//! few minutes those that it read.
+//! What this process knows: the documents that it wrote, in memory and in the journal, and those
+//! that it read, for as long as the primary would have them.
+//!
+//! Operations overlap, so an answer of the primary may be older than what is known when it is
+//! mirrored. Whoever asks takes the positions along that were known before: what was written since
+//! is newer than the answer.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,10 +15,10 @@ use tokio::sync::MutexGuard as Quiet;
 
 use crate::journal::{Journal, JournalError, Line};
 use crate::memory::Memory;
-use crate::store::{Document, Error, Key, Put, Store};
+use crate::store::{Document, Error, Key, Left, Put, Store};
 
-/// How long a document that another process wrote is believed: it may have an end that only the
-/// primary knows.
+/// How long a document that another process wrote is believed when its end is not known, as after a
+/// write that met another's.
 const READ_TTL: Duration = Duration::from_secs(10 * 60);
 
 #[derive(Debug)]
@@ -120,16 +124,67 @@ impl Local {
         Ok(gone)
     }
 
+    /// Whether the primary has no such document although we wrote one, or has it at a lesser
+    /// position: an empty Redis answers so as well, and mirroring it would empty the journal.
+    pub(super) fn has_more(&self, key: &Key, found: Option<&Document>) -> bool {
+        let ours = self.notes().own.contains_key(key);
+        let known = if ours { self.memory.contents_of(key) } else { None };
+        known.map(|known| known.position) > found.map(|found| found.position)
+    }
+
+    /// The same about a listing.
+    pub(super) async fn has_more_below(
+        &self,
+        prefix: &Key,
+        found: &[(Key, Document, Left)],
+    ) -> Result<bool, Error> {
+        let known = self.memory.list(prefix).await?;
+        Ok(known.iter().any(|(key, _)| self.has_more(key, in_listing(found, key))))
+    }
+
+    /// The position that is known now.
+    pub(super) fn position(&self, key: &Key) -> Option<u64> {
+        self.memory.contents_of(key).map(|known| known.position)
+    }
+
+    /// The positions that are known now below `prefix`.
+    pub(super) async fn positions(&self, prefix: &Key) -> Result<BTreeMap<Key, u64>, Error> {
+        let known = self.memory.list(prefix).await?.into_iter();
+        Ok(known.map(|(key, document)| (key, document.position)).collect())
+    }
+
     /// Mirrors what we wrote to the primary.
-    pub(super) fn write(&self, key: &Key, document: &Document, ttl: Option<Duration>) {
+    pub(super) fn write(
+        &self,
+        key: &Key,
+        document: &Document,
+        ttl: Option<Duration>,
+        before: Option<u64>,
+    ) {
+        let mut notes = self.notes();
+        // Another write went further, and was mirrored first.
+        let newer = self
+            .memory
+            .contents_of(key)
+            .filter(|known| known.position > document.position && Some(known.position) != before);
+        let document = newer.as_ref().unwrap_or(document);
         self.memory.install(key, document.clone(), ttl);
-        self.notes().keep(key, document, Own { until: ttl.map(end), unseen: false });
+        notes.keep(key, document, Own { until: ttl.map(end), unseen: false });
+        drop(notes);
         self.shorten();
     }
 
     /// Mirrors what the primary has.
-    pub(super) fn read(&self, key: &Key, found: Option<&Document>) {
+    pub(super) fn read(&self, key: &Key, found: Option<(&Document, Left)>, before: Option<u64>) {
         let mut notes = self.notes();
+        let known = self.memory.contents_of(key);
+        let position = known.as_ref().map(|known| known.position);
+        let theirs = found.map(|(found, _)| found.position);
+        let further = position.is_some() && theirs > position;
+        let back = theirs.is_some() && theirs < position;
+        if back || (position != before && !further) {
+            return;
+        }
         let own = notes.own.get(key).copied();
         match (found, own) {
             (None, own) => {
@@ -138,16 +193,28 @@ impl Local {
                     notes.forget(key, None);
                 }
             }
-            // Another wrote into a document of ours: it ends when ours did.
-            (Some(document), Some(own)) => {
-                let left = own.until.map(|until| until.saturating_sub(unix_ms()));
-                let known = self.memory.contents_of(key);
+            (Some((document, left)), Some(own)) => {
+                let changed = known.as_ref() != Some(document);
+                let until = match left {
+                    Left::Time(left) if changed => Some(end(left)),
+                    Left::Forever if changed => None,
+                    // It ends when ours did.
+                    _ => own.until,
+                };
+                let left = until.map(|until| until.saturating_sub(unix_ms()));
                 self.memory.install(key, document.clone(), left.map(Duration::from_millis));
-                if known.as_ref() != Some(document) {
-                    notes.keep(key, document, Own { unseen: false, ..own });
+                if changed {
+                    notes.keep(key, document, Own { unseen: false, until });
                 }
             }
-            (Some(document), None) => self.memory.install(key, document.clone(), Some(READ_TTL)),
+            (Some((document, left)), None) => {
+                let ttl = match left {
+                    Left::Time(left) => Some(left),
+                    Left::Forever => None,
+                    Left::Unknown => Some(READ_TTL),
+                };
+                self.memory.install(key, document.clone(), ttl);
+            }
         }
     }
 
@@ -155,17 +222,30 @@ impl Local {
     pub(super) async fn read_all(
         &self,
         prefix: &Key,
-        found: &[(Key, Document)],
+        found: &[(Key, Document, Left)],
+        before: &BTreeMap<Key, u64>,
     ) -> Result<(), Error> {
         for (key, _) in self.memory.list(prefix).await? {
-            if found.binary_search_by(|(known, _)| known.cmp(&key)).is_err() {
-                self.read(&key, None);
+            if in_listing(found, &key).is_none() {
+                self.read(&key, None, before.get(&key).copied());
             }
         }
-        for (key, document) in found {
-            self.read(key, Some(document));
+        for (key, document, left) in found {
+            self.read(key, Some((document, *left)), before.get(key).copied());
         }
         Ok(())
+    }
+
+    /// Mirrors that the primary removed what stood at that position.
+    pub(super) fn removed(&self, key: &Key, position: u64) {
+        let mut notes = self.notes();
+        if self.position(key).is_some_and(|known| known > position) {
+            return;
+        }
+        self.memory.uninstall(key);
+        if notes.own.contains_key(key) {
+            notes.forget(key, None);
+        }
     }
 
     /// Our documents, with the time that they have left and whether the primary has not seen them.
@@ -236,6 +316,11 @@ impl Notes {
     }
 }
 
+fn in_listing<'a>(found: &'a [(Key, Document, Left)], key: &Key) -> Option<&'a Document> {
+    let at = found.binary_search_by(|(known, ..)| known.cmp(key)).ok()?;
+    Some(&found[at].1)
+}
+
 fn kept(key: &Key, document: &Document, own: Own) -> Line {
     let Document { position, value } = document.clone();
     Line::Kept { key: key.to_string(), position, value, until: own.until, unseen: own.unseen }
@@ -255,4 +340,78 @@ fn end(ttl: Duration) -> u64 {
 fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(position: u64) -> Document {
+        Document { position, value: position.to_string() }
+    }
+
+    fn key(name: &str) -> Key {
+        Key::new(&["test", name])
+    }
+
+    /// What is known of `a`, and what a process that starts now finds in the journal.
+    fn known(directory: &Path, local: Local) -> [Option<u64>; 2] {
+        let now = local.position(&key("a"));
+        drop(local);
+        [now, Local::open(directory).unwrap().position(&key("a"))]
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_others_overtook_takes_nothing_back() {
+        let prefix = Key::new(&["test"]);
+        let old = [(key("a"), document(1), Left::Forever)];
+        for (first, answer) in
+            [(None, &[][..]), (Some(1), &[]), (Some(1), &old[..]), (None, &old[..])]
+        {
+            let directory = tempfile::tempdir().unwrap();
+            let local = Local::open(directory.path()).unwrap();
+            if let Some(first) = first {
+                local.write(&key("a"), &document(first), None, None);
+            }
+            let before = local.positions(&prefix).await.unwrap();
+            local.write(&key("a"), &document(2), None, first);
+            local.read_all(&prefix, answer, &before).await.unwrap();
+            local.read(&key("a"), answer.first().map(|(_, it, left)| (it, *left)), first);
+            let known = known(directory.path(), local);
+            assert_eq!(known, [Some(2); 2], "{first:?}, then {answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_removed_meanwhile_does_not_come_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let local = Local::open(directory.path()).unwrap();
+        local.write(&key("a"), &document(1), None, None);
+        local.removed(&key("a"), 1);
+        local.read(&key("a"), Some((&document(1), Left::Forever)), Some(1));
+        assert_eq!(known(directory.path(), local), [None; 2]);
+    }
+
+    #[tokio::test]
+    async fn writes_that_are_mirrored_in_another_order_end_with_the_last() {
+        let directory = tempfile::tempdir().unwrap();
+        let local = Local::open(directory.path()).unwrap();
+        local.write(&key("a"), &document(3), None, Some(1));
+        local.write(&key("a"), &document(2), None, Some(1));
+        // Nor does the removal of an older one take it away.
+        local.removed(&key("a"), 2);
+        assert_eq!(known(directory.path(), local), [Some(3); 2]);
+    }
+
+    #[tokio::test]
+    async fn an_answer_about_what_nobody_touched_is_mirrored() {
+        let directory = tempfile::tempdir().unwrap();
+        let local = Local::open(directory.path()).unwrap();
+        local.write(&key("a"), &document(1), None, None);
+        local.read(&key("a"), Some((&document(4), Left::Forever)), Some(1));
+        local.write(&key("b"), &document(1), None, None);
+        local.read(&key("b"), None, Some(1));
+        assert_eq!(local.position(&key("b")), None);
+        assert_eq!(known(directory.path(), local), [Some(4); 2]);
+    }
 }

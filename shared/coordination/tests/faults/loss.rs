@@ -1,6 +1,11 @@
 //! Redis is frozen, killed, started again; connections are cut.
 
-use mcpmon_coordination::{Document, Fencing, Holder, Lease, Put, Store};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use mcpmon_coordination::{Document, Fencing, Holder, Lease, Put, Redis, Store};
 use mcpmon_testkit::redis_server::{Persistence, RedisServer};
 
 use crate::{LONG, config, connect, fail, key, recovered, refused};
@@ -95,6 +100,45 @@ async fn forgotten_scripts_are_loaded_again() {
     assert_eq!(fail(&store, 1).await.unwrap(), 1);
     server.must(&["SCRIPT", "FLUSH"]);
     assert_eq!(fail(&store, 2).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_listing_among_many_keys_of_others_may_take_longer_than_one_operation() {
+    let server = RedisServer::start(Persistence::None);
+    let many = "for i = 1, 40000 do redis.call('SET', 'other:' .. i, '') end";
+    server.must(&["EVAL", many, "0"]);
+    connect(&server).put(&key("a"), None, &document(1), None).await.unwrap();
+    let mut config = config(&server);
+    let delay = config.response_timeout / 4;
+    // So many keys cannot be looked at within the deadline of one operation.
+    assert!(delay * 40 > config.deadline());
+    config.url = format!("redis://127.0.0.1:{}", slow_way(server.port(), delay)).into();
+    let store = Redis::new(&config).unwrap();
+    let found = store.list(&mcpmon_coordination::Key::new(&["test"])).await.unwrap();
+    assert_eq!(found, [(key("a"), document(1))]);
+    server.freeze();
+    refused(&config, store.list(&key("a"))).await;
+    server.thaw();
+}
+
+/// The port of a way to the server, for one connection, on which every reply takes so long.
+fn slow_way(port: u16, delay: Duration) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let way = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let (mut requests, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        thread::spawn(move || io::copy(&mut requests, &mut to));
+        let mut bytes = [0; 64 << 10];
+        while let Ok(count @ 1..) = server.read(&mut bytes) {
+            thread::sleep(delay);
+            if client.write_all(&bytes[..count]).is_err() {
+                break;
+            }
+        }
+    });
+    way
 }
 
 fn document(position: u64) -> Document {

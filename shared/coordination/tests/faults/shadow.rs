@@ -7,6 +7,7 @@ use mcpmon_coordination::streak::history;
 use mcpmon_coordination::{Document, Key, Memory, Put, Shadow, Store};
 use mcpmon_testkit::redis_server::{Persistence, RedisServer};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use crate::{LONG, connect, fail, key, refused};
 
@@ -70,6 +71,101 @@ async fn an_empty_redis_is_seeded() {
     let left = server.must(&["PTTL", "mcpmon:test:ends"]);
     let left: u64 = left.trim_start_matches(':').parse().expect("it ends");
     assert!(left > 0 && u128::from(left) <= LONG.as_millis(), "{left}");
+}
+
+#[tokio::test]
+async fn a_redis_that_was_emptied_behind_the_connection_is_seeded_before_a_document_is_forgotten() {
+    let (server, directory) = (RedisServer::start(Persistence::None), TempDir::new().unwrap());
+    let (shadow, redis) = (open(&server, &directory), connect(&server));
+    let (all, ours) = (Key::new(&["test"]), Some(document(5, "ours")));
+    shadow.put(&key("a"), None, &document(5, "ours"), None).await.unwrap();
+    shadow.put(&key("b"), None, &document(5, "ours"), None).await.unwrap();
+
+    server.must(&["FLUSHALL"]);
+    assert_eq!(shadow.get(&key("a")).await.unwrap(), ours);
+    assert_eq!(redis.get(&key("b")).await.unwrap(), ours);
+    assert!(*shadow.up().borrow());
+
+    server.must(&["FLUSHALL"]);
+    assert_eq!(shadow.list(&all).await.unwrap().len(), 2);
+    assert_eq!(redis.list(&all).await.unwrap().len(), 2);
+
+    server.must(&["FLUSHALL"]);
+    // Another replica began anew, and ours has come further.
+    redis.put(&key("b"), None, &document(1, "theirs"), None).await.unwrap();
+    let put = shadow.put(&key("b"), Some(5), &document(6, "more"), None).await.unwrap();
+    assert_eq!(put, Put::Stored);
+    assert_eq!(redis.get(&key("a")).await.unwrap(), ours);
+
+    // What another removed is gone all the same.
+    assert!(redis.remove(&key("a"), 5).await.unwrap());
+    assert_eq!(shadow.get(&key("a")).await.unwrap(), None);
+    drop(shadow);
+    let shadow = open(&server, &directory);
+    server.must(&["FLUSHALL"]);
+    let left = [(key("b"), document(6, "more"))];
+    assert_eq!(shadow.list(&all).await.unwrap(), left);
+    assert_eq!(redis.list(&all).await.unwrap(), left);
+}
+
+#[tokio::test]
+async fn what_another_wrote_is_believed_as_long_as_redis_would_have_it() {
+    let (mut server, directory) = (RedisServer::start(Persistence::None), TempDir::new().unwrap());
+    let (shadow, redis) = (open(&server, &directory), connect(&server));
+    let hour = Duration::from_secs(60 * 60);
+    for (name, ttl) in [("listed", Some(hour)), ("got", Some(hour)), ("ever", None)] {
+        redis.put(&key(name), None, &document(1, "x"), ttl).await.unwrap();
+    }
+    assert_eq!(shadow.list(&Key::new(&["test"])).await.unwrap().len(), 3);
+    redis.put(&key("got"), Some(1), &document(2, "x"), Some(hour * 2)).await.unwrap();
+    // Ours at first, then written by the other with an end of its own.
+    shadow.put(&key("ours"), None, &document(1, "x"), Some(LONG)).await.unwrap();
+    redis.put(&key("ours"), Some(1), &document(2, "x"), Some(hour * 2)).await.unwrap();
+    for name in ["got", "ours"] {
+        assert_eq!(shadow.get(&key(name)).await.unwrap(), Some(document(2, "x")));
+    }
+    server.kill();
+    for left in [&["ever", "got", "listed", "ours"][..], &["ever", "got", "ours"], &["ever"]] {
+        let found = shadow.list(&Key::new(&["test"])).await.unwrap();
+        let found: Vec<_> = found.iter().map(|(key, _)| key.last_part()).collect();
+        assert_eq!(found, left);
+        advance(hour).await;
+    }
+}
+
+/// Lets time pass for us; a real Redis has a clock of its own.
+async fn advance(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn a_redis_in_use_is_asked_for_its_name_now_and_then() {
+    let (server, directory) = (RedisServer::start(Persistence::None), TempDir::new().unwrap());
+    let (shadow, redis) = (open(&server, &directory), connect(&server));
+    shadow.put(&key("a"), None, &document(5, "ours"), None).await.unwrap();
+    redis.put(&key("other"), None, &document(1, "x"), None).await.unwrap();
+
+    // An operation costs no round trip of its own; only asking for the name is a GET.
+    let (before, began) = (gets(&server), Instant::now());
+    for _ in 0..50 {
+        shadow.get(&key("a")).await.unwrap();
+        shadow.get(&key("none")).await.unwrap();
+    }
+    let looks = began.elapsed().as_secs() / 3 + 1;
+    assert!(gets(&server) - before <= looks, "{} of {looks}", gets(&server) - before);
+
+    server.must(&["FLUSHALL"]);
+    advance(Duration::from_secs(3)).await;
+    assert_eq!(shadow.get(&key("other")).await.unwrap(), None);
+    assert_eq!(redis.get(&key("a")).await.unwrap(), Some(document(5, "ours")));
+}
+
+fn gets(server: &RedisServer) -> u64 {
+    let stats = server.info("commandstats");
+    let calls = stats.split("cmdstat_get:calls=").nth(1).and_then(|rest| rest.split(',').next());
+    calls.map_or(0, |calls| calls.parse().unwrap())
 }
 
 #[tokio::test]
