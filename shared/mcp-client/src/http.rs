@@ -44,14 +44,14 @@ pub(crate) struct Quiet(Client);
 ///
 /// # Errors
 /// When the platform's certificates cannot be read.
-pub(crate) fn client(url: &Url) -> Result<Client, Fault> {
+pub(crate) fn client(url: &Url, resolver: SystemResolver) -> Result<Client, Fault> {
     let ours = |error: &dyn std::fmt::Display| Fault::OurSide(format!("TLS: {error}"));
     let is_https = url.url.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://"));
     let tls = tls(is_https).map_err(|error| ours(&error))?;
     Client::builder()
         .no_proxy()
         .tls_backend_preconfigured(tls)
-        .dns_resolver(SystemResolver)
+        .dns_resolver(resolver)
         .redirect(Policy::custom(within_origin))
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(2)
