@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -117,7 +117,7 @@ fn blocking(name: &str) -> Result<Vec<IpAddr>, LookupError> {
     match ask(name) {
         Ok(found) => {
             remember(name);
-            Ok(found)
+            Ok(reachable(found))
         }
         Err(Refusal::NoSuchName) => Err(LookupError::NoSuchName(name.to_owned())),
         Err(Refusal::TryAgain(_)) if others_resolve(name) => {
@@ -127,6 +127,21 @@ fn blocking(name: &str) -> Result<Vec<IpAddr>, LookupError> {
             Err(LookupError::OurSide { name: name.to_owned(), cause })
         }
     }
+}
+
+/// The addresses that this host has a route to; all when there is none to any. Or that there is
+/// none to a name's IPv6 address would hide that its IPv4 address refuses a connection.
+fn reachable(found: Vec<IpAddr>) -> Vec<IpAddr> {
+    let has_route = |ip: &IpAddr| {
+        let any = match ip {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        // Nothing is sent; the system only looks for a route.
+        UdpSocket::bind((any, 0)).and_then(|socket| socket.connect((*ip, 9))).is_ok()
+    };
+    let (near, far): (Vec<_>, Vec<_>) = found.into_iter().partition(has_route);
+    if near.is_empty() { far } else { near }
 }
 
 /// What the system says instead of an address.

@@ -61,7 +61,7 @@ impl Probe for Tcp {
 /// What an error of the connection says of the component.
 pub(super) fn refused(asked: &str, error: &io::Error) -> Finding {
     let text = format!("{asked}: {error}");
-    if super::is_our_fault(error) {
+    if mcpmon_mcp_client::is_ours(error) {
         return Finding::unknown(Unknown::OurSide, text);
     }
     let failure = match error.kind() {
