@@ -6,6 +6,10 @@ use crate::record::Tools;
 /// How many tools a warning names.
 const NAMED: usize = 5;
 
+/// How many vanished tools are kept in mind. A server that puts a session's id into its tools'
+/// names would add some with each check, for ever.
+const MAX_VANISHED: usize = 256;
+
 /// How two listings differ.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Changes {
@@ -40,6 +44,7 @@ pub fn tools(before: Option<&Tools>, finding: &Finding, up: Option<bool>) -> Opt
         if inventory.complete {
             tools.listing = Some(inventory.clone());
         }
+        forget(&mut tools, before, inventory);
     } else if up == Some(false) {
         for available in tools.available.values_mut() {
             *available = false;
@@ -48,15 +53,40 @@ pub fn tools(before: Option<&Tools>, finding: &Finding, up: Option<bool>) -> Opt
     (finding.inventory.is_some() || before.is_some()).then_some(tools)
 }
 
+/// Drops what vanished beyond [`MAX_VANISHED`]. Those stay that vanished first: what people were
+/// told, and the series of these tools, do not change with every check.
+fn forget(tools: &mut Tools, before: Option<&Tools>, inventory: &Inventory) {
+    let is_vanished =
+        |name: &&String| !inventory.tools.contains_key(*name) && !is_listed(tools, name);
+    let mut vanished: Vec<String> = tools.available.keys().filter(is_vanished).cloned().collect();
+    if vanished.len() > MAX_VANISHED {
+        vanished.sort_by_key(|name| before.is_some_and(|before| is_listed(before, name)));
+        for name in &vanished[MAX_VANISHED..] {
+            tools.available.remove(name);
+        }
+    }
+}
+
+fn is_listed(tools: &Tools, name: &str) -> bool {
+    tools.listing.as_ref().is_some_and(|listing| listing.tools.contains_key(name))
+}
+
 /// Which tools are gone from the listing of a server that answers, in words.
 #[must_use]
 pub fn vanished(tools: Option<&Tools>) -> Option<String> {
-    let gone = tools?.available.iter().filter(|(_, available)| !**available);
+    let tools = tools?;
+    let gone = tools.available.iter().filter(|(_, available)| !**available);
     let gone: Vec<&str> = gone.map(|(name, _)| name.as_str()).collect();
     let named = gone.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let is_full = gone.iter().filter(|name| !is_listed(tools, name)).count() >= MAX_VANISHED;
     match gone.len() {
         0 => None,
         1..=NAMED => Some(format!("tools not available: {named}")),
+        more if is_full => Some(format!(
+            "tools not available: {named} and {} more; of those that vanished, no more than \
+             {MAX_VANISHED} are kept in mind",
+            more - NAMED
+        )),
         more => Some(format!("tools not available: {named} and {} more", more - NAMED)),
     }
 }
@@ -131,6 +161,29 @@ mod tests {
         assert!(after.available["a"] && after.available["c"] && !after.available["b"]);
         assert_eq!(accept(&mut after), ["b"]);
         assert_eq!(vanished(Some(&after)), None);
+    }
+
+    #[test]
+    fn names_that_are_new_with_each_check_are_not_kept_for_ever() {
+        let mut known = None;
+        for check in 0..600 {
+            let name = format!("session-{check:03}");
+            let mut now = inventory("2025-11-25", &[("a", 1), (&name, 1)]);
+            // Whether or not such a listing is read to its end.
+            now.complete = check % 3 > 0;
+            known = Some(listed(known.as_ref(), now));
+        }
+        let mut known = known.unwrap();
+        assert_eq!(known.available.len(), MAX_VANISHED + 2);
+        assert!(known.available["a"] && known.available["session-599"]);
+        assert!(!known.available["session-000"], "what vanished first is remembered");
+        assert_eq!(
+            vanished(Some(&known)).unwrap(),
+            "tools not available: session-000, session-001, session-002, session-003, session-004 \
+             and 251 more; of those that vanished, no more than 256 are kept in mind"
+        );
+        assert_eq!(accept(&mut known).len(), MAX_VANISHED);
+        assert_eq!(vanished(Some(&known)), None);
     }
 
     #[test]

@@ -52,6 +52,27 @@ pub(crate) fn web_url(text: &str) -> Result<Url, &'static str> {
         .ok_or("expected a URL that begins with http:// or https://")
 }
 
+/// A key whose value is such a URL and no secret.
+pub(crate) fn page(settings: &mut Settings, key: &str, doc: &str) -> Option<Url> {
+    let url = settings.optional_checked(key, doc, |text: String| {
+        if may_hold_password(&text) {
+            return Ok(None);
+        }
+        web_url(&text).map(Some)
+    })?;
+    if url.is_none() {
+        settings.reject(key, "holds a user or a password, which everybody would read");
+    }
+    url
+}
+
+/// Whether a text must not be shown: it has the mark of a user or a password, and is not a URL
+/// that has it elsewhere, as a path may.
+pub(crate) fn may_hold_password(text: &str) -> bool {
+    let is_harmless = |url: Url| url.username().is_empty() && url.password().is_none();
+    text.contains('@') && !web_url(text).is_ok_and(is_harmless)
+}
+
 /// A client for that URL. It follows no redirect: a message must not go where nobody told us.
 ///
 /// # Errors

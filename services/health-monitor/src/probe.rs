@@ -192,9 +192,3 @@ pub fn kind(name: &str) -> Result<Kind, String> {
 fn own_time(deadline: Duration) -> Duration {
     deadline.saturating_sub((deadline / 10).min(Duration::from_millis(100)))
 }
-
-/// Whether a fault of the network is our own: no file descriptors, no memory, no local ports.
-fn is_our_fault(error: &std::io::Error) -> bool {
-    // EMFILE, ENFILE, ENOMEM, ENOBUFS, EADDRNOTAVAIL.
-    matches!(error.raw_os_error(), Some(24 | 23 | 12 | 105 | 99))
-}

@@ -58,10 +58,10 @@ impl SlackConfig {
             Duration::from_secs(60)..=Duration::from_secs(7 * 24 * 60 * 60),
             "People are reminded of what is still down at most this often.",
         );
-        let page_url = settings.optional_checked(
+        let page_url = outside::page(
+            settings,
             "health_monitor.page_url",
             "URL of the exporter's page, which messages lead to.",
-            |text: String| outside::web_url(&text),
         );
         Self { webhook_url, group, reminder, page_url }
     }

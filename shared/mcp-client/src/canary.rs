@@ -9,7 +9,7 @@ use rmcp::model::{
 use serde_json::{Map, Value};
 
 use crate::fault::short;
-use crate::{Listing, Session};
+use crate::{Fault, Listing, Session};
 
 const METHOD: &str = "tools/call";
 
@@ -41,21 +41,27 @@ pub enum CanaryResult {
 
 impl Session {
     /// Calls the tool, if the listing allows it.
+    ///
+    /// # Errors
+    /// What kept the tool from answering within `time`: that says nothing of the tool. Its own
+    /// error is no fault but a [`CanaryResult::Failed`].
     pub async fn canary(
         &mut self,
         canary: &Canary,
         listing: &Listing,
         time: Duration,
-    ) -> CanaryResult {
+    ) -> Result<CanaryResult, Fault> {
         match listing.tools.get(&canary.tool) {
-            None => return CanaryResult::NotListed,
-            Some(tool) if !tool.read_only && !canary.allow_writes => return CanaryResult::Refused,
+            None => return Ok(CanaryResult::NotListed),
+            Some(tool) if !tool.read_only && !canary.allow_writes => {
+                return Ok(CanaryResult::Refused);
+            }
             Some(_) => {}
         }
         let params = CallToolRequestParams::new(canary.tool.clone())
             .with_arguments(canary.arguments.clone());
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
-        match self.ask(METHOD, request, time).await {
+        Ok(match self.ask(METHOD, request, time).await {
             Ok(ServerResult::CallToolResult(result)) => judge(canary, &result),
             Ok(ServerResult::InputRequiredResult(_)) => {
                 CanaryResult::Failed("it asks for more input".to_owned())
@@ -65,8 +71,9 @@ impl Session {
             }
             // rmcp finds another type for an answer without content.
             Ok(_) => judge(canary, &CallToolResult::default()),
-            Err(fault) => CanaryResult::Failed(fault.to_string()),
-        }
+            Err(fault @ Fault::Rpc { .. }) => CanaryResult::Failed(fault.to_string()),
+            Err(fault) => return Err(fault),
+        })
     }
 }
 

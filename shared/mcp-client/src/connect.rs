@@ -1,5 +1,6 @@
 //! Opens sessions with one target.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use rmcp::model::{ClientCapabilities, ClientConfig, Implementation, ProtocolVersion};
@@ -12,6 +13,7 @@ use rmcp::transport::async_rw::AsyncRwTransport;
 use tokio::time::{Instant, timeout};
 
 use crate::child::{Child, END_OF_CHILD};
+use crate::resolver::SystemResolver;
 use crate::{Command, Fault, MAX_MESSAGE_BYTES, Session, Target, Url, http, sse_only};
 
 /// The client's side of a session, as rmcp runs it.
@@ -24,7 +26,7 @@ pub struct Connector(Way);
 #[derive(Debug)]
 enum Way {
     Command(Command),
-    Url(Url, reqwest::Client),
+    Url(Url, reqwest::Client, SystemResolver),
 }
 
 impl Connector {
@@ -36,8 +38,9 @@ impl Connector {
         let way = match target {
             Target::Command(command) => Way::Command(command),
             Target::Url(url) => {
-                let client = http::client(&url)?;
-                Way::Url(url, client)
+                let resolver = SystemResolver::default();
+                let client = http::client(&url, resolver.clone())?;
+                Way::Url(url, client, resolver)
             }
         };
         Ok(Self(way))
@@ -52,7 +55,7 @@ impl Connector {
     pub async fn open(&self, time: Duration) -> Result<Session, Fault> {
         let session = match &self.0 {
             Way::Command(command) => start(command, time).await?,
-            Way::Url(url, client) => ask(url, client, time).await?,
+            Way::Url(url, client, resolver) => ask(url, client, resolver, time).await?,
         };
         let version = &session.server().protocol_version;
         if !ProtocolVersion::KNOWN_VERSIONS.iter().any(|known| known.as_str() == version) {
@@ -67,8 +70,10 @@ async fn start(command: &Command, time: Duration) -> Result<Session, Fault> {
     let (mut child, stdout, stdin) = Child::spawn(command)?;
     let transport =
         AsyncRwTransport::new_client(stdout, stdin).with_max_line_length(MAX_MESSAGE_BYTES);
-    match serve(transport, time).await {
-        Ok(service) => Ok(Session::new(service, Some(child))),
+    // A program's names are its own affair.
+    let resolver = SystemResolver::default();
+    match serve(transport, &resolver, time).await {
+        Ok(service) => Ok(Session::new(service, Some(child), resolver)),
         Err(fault @ (Fault::NotMcp(_) | Fault::Other(_))) => {
             Err(child.ended(END_OF_CHILD).await.unwrap_or(fault))
         }
@@ -76,10 +81,15 @@ async fn start(command: &Command, time: Duration) -> Result<Session, Fault> {
     }
 }
 
-async fn ask(url: &Url, client: &reqwest::Client, time: Duration) -> Result<Session, Fault> {
+async fn ask(
+    url: &Url,
+    client: &reqwest::Client,
+    resolver: &SystemResolver,
+    time: Duration,
+) -> Result<Session, Fault> {
     let until = Instant::now() + time;
-    match serve(http::transport(client.clone(), url), time).await {
-        Ok(service) => Ok(Session::new(service, None)),
+    match serve(http::transport(client.clone(), url), resolver, time).await {
+        Ok(service) => Ok(Session::new(service, None, resolver.clone())),
         // Neither revision of Streamable HTTP is known there; the one before may be.
         Err(fault @ Fault::Http(400..=499)) => {
             let left = until.saturating_duration_since(Instant::now());
@@ -92,7 +102,11 @@ async fn ask(url: &Url, client: &reqwest::Client, time: Duration) -> Result<Sess
     }
 }
 
-async fn serve<T, E, A>(transport: T, time: Duration) -> Result<Service, Fault>
+async fn serve<T, E, A>(
+    transport: T,
+    resolver: &SystemResolver,
+    time: Duration,
+) -> Result<Service, Fault>
 where
     T: IntoTransport<RoleClient, E, A>,
     E: std::error::Error + Send + Sync + 'static,
@@ -105,11 +119,30 @@ where
         legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
     };
     // rmcp itself waits for ever.
-    let served = timeout(time, config.serve_with_lifecycle(transport, lifecycle)).await;
+    let serving = config.serve_with_lifecycle(transport, lifecycle);
     let served: Result<Service, ClientInitializeError> =
-        served.map_err(|_| Fault::Timeout { asked: "the first request", after: time })?;
+        within(time, "the first request", resolver, serving).await?;
     let service = served.map_err(|error| Fault::of_opening(&error))?;
     // Or a listing would be answered from memory when the server is dead.
     service.set_response_cache_config(ClientCacheConfig::disabled()).await;
     Ok(service)
+}
+
+/// Waits for an answer. That a resolver does not answer in time is our own trouble.
+pub(crate) async fn within<T>(
+    time: Duration,
+    asked: &'static str,
+    resolver: &SystemResolver,
+    answer: impl Future<Output = T>,
+) -> Result<T, Fault> {
+    let mut answer = pin!(answer);
+    match timeout(time, &mut answer).await {
+        Ok(answer) => Ok(answer),
+        // Asked while whoever waits for the lookup is still there.
+        Err(_) if resolver.is_looking() => Err(Fault::OurSide(format!(
+            "this host's resolver did not answer within {:.1} s",
+            time.as_secs_f64()
+        ))),
+        Err(_) => Err(Fault::Timeout { asked, after: time }),
+    }
 }

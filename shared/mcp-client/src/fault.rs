@@ -21,8 +21,9 @@ use crate::resolver::LookupError;
 const UNSUPPORTED_PROTOCOL_VERSION: i32 = -32022;
 const METHOD_NOT_FOUND: i32 = -32601;
 
-/// EMFILE, ENFILE, ENOMEM, EAGAIN, ENOBUFS, EADDRNOTAVAIL: we are out of something.
-const OURS: [i32; 6] = [24, 23, 12, 11, 105, 99];
+/// EMFILE, ENFILE, ENOMEM, EAGAIN, ENOBUFS, EADDRNOTAVAIL: we are out of something. ENETUNREACH:
+/// this host has no route.
+const OURS: [i32; 7] = [24, 23, 12, 11, 105, 99, 101];
 
 /// Why a server could not be asked, or did not answer as an MCP server does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -259,8 +260,9 @@ impl Fault {
     }
 }
 
-/// Whether we lack what the system should have given us.
-pub(crate) fn is_ours(error: &io::Error) -> bool {
+/// Whether we lack what the system should have given us, whichever probe asked for it.
+#[must_use]
+pub fn is_ours(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| OURS.contains(&code))
 }
 
@@ -306,6 +308,8 @@ mod tests {
         assert_eq!(Fault::of_chain(&io::Error::other(refused)), Fault::Refused);
         let ours = Fault::of_chain(&io::Error::from_raw_os_error(24));
         assert!(matches!(ours, Fault::OurSide(_)), "{ours:?}");
+        let no_route = Fault::of_chain(&io::Error::from_raw_os_error(101));
+        assert!(matches!(no_route, Fault::OurSide(_)), "{no_route:?}");
         let tls = Fault::of_chain(&io::Error::other(rustls::Error::DecryptError));
         assert!(matches!(tls, Fault::Tls(_)), "{tls:?}");
     }

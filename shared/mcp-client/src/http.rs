@@ -2,7 +2,7 @@
 //! differently.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use reqwest::Client;
@@ -44,14 +44,14 @@ pub(crate) struct Quiet(Client);
 ///
 /// # Errors
 /// When the platform's certificates cannot be read.
-pub(crate) fn client(url: &Url) -> Result<Client, Fault> {
+pub(crate) fn client(url: &Url, resolver: SystemResolver) -> Result<Client, Fault> {
     let ours = |error: &dyn std::fmt::Display| Fault::OurSide(format!("TLS: {error}"));
     let is_https = url.url.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://"));
     let tls = tls(is_https).map_err(|error| ours(&error))?;
     Client::builder()
         .no_proxy()
         .tls_backend_preconfigured(tls)
-        .dns_resolver(SystemResolver)
+        .dns_resolver(resolver)
         .redirect(Policy::custom(within_origin))
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(2)
@@ -100,9 +100,22 @@ fn within_origin(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     }
 }
 
-/// The platform's trust store; without HTTPS it is not loaded, so that a container without one
-/// can be used.
+/// The platform's trust store, loaded once for the process; without HTTPS it is not, so that a
+/// container without one can be used.
 fn tls(is_https: bool) -> Result<ClientConfig, rustls::Error> {
+    static TRUSTING: OnceLock<ClientConfig> = OnceLock::new();
+    if !is_https {
+        return load(false);
+    }
+    if let Some(config) = TRUSTING.get() {
+        return Ok(config.clone());
+    }
+    // Only what works is kept.
+    let config = load(true)?;
+    Ok(TRUSTING.get_or_init(|| config).clone())
+}
+
+fn load(is_https: bool) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
@@ -207,6 +220,14 @@ impl StreamableHttpClient for Quiet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_trust_store_is_loaded_once() {
+        let [first, second] = [tls(true).unwrap(), tls(true).unwrap()];
+        assert!(Arc::ptr_eq(first.crypto_provider(), second.crypto_provider()));
+        let plain = tls(false).unwrap();
+        assert!(!Arc::ptr_eq(first.crypto_provider(), plain.crypto_provider()));
+    }
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {

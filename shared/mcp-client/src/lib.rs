@@ -24,7 +24,7 @@ use secrecy::SecretString;
 
 pub use self::canary::{Canary, CanaryResult};
 pub use self::connect::Connector;
-pub use self::fault::Fault;
+pub use self::fault::{Fault, is_ours};
 pub use self::listing::{Listing, Tool};
 pub use self::session::{Server, Session};
 

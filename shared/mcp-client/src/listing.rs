@@ -72,12 +72,10 @@ impl Session {
                 }
                 page => page?,
             };
-            listing.add(page.tools);
-            let Some(next) = page.next else { return Ok(listing) };
-            if listing.tools.len() > MAX_TOOLS {
-                listing.note(format!("it has more than {MAX_TOOLS} tools"));
+            if !listing.add(page.tools) {
                 return Ok(listing);
             }
+            let Some(next) = page.next else { return Ok(listing) };
             // A cursor can be long; its hash is enough to know it again.
             if !cursors.insert(fnv(next.as_bytes())) {
                 listing.note("a cursor comes twice".to_owned());
@@ -102,14 +100,19 @@ impl Session {
 }
 
 impl Listing {
-    fn add(&mut self, tools: Vec<(String, Tool)>) {
+    /// Whether all had room; the first that has none ends the listing.
+    fn add(&mut self, tools: Vec<(String, Tool)>) -> bool {
         for (name, tool) in tools {
             if name.len() > MAX_NAME_BYTES {
                 self.note(format!("a name is longer than {MAX_NAME_BYTES} bytes"));
-            } else {
+            } else if self.tools.len() < MAX_TOOLS || self.tools.contains_key(&name) {
                 self.tools.insert(name, tool);
+            } else {
+                self.note(format!("it has more than {MAX_TOOLS} tools"));
+                return false;
             }
         }
+        true
     }
 
     fn note(&mut self, why: String) {

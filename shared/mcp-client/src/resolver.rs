@@ -10,8 +10,9 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -47,13 +48,41 @@ pub enum LookupError {
     },
 }
 
-/// The system's resolver, for HTTP clients.
-#[derive(Debug, Clone, Copy)]
-pub struct SystemResolver;
+/// The system's resolver, for HTTP clients. Its copies know of each other's lookups.
+#[derive(Debug, Clone, Default)]
+pub struct SystemResolver {
+    under_way: Arc<AtomicUsize>,
+}
+
+impl SystemResolver {
+    /// Whether somebody waits for a lookup right now.
+    #[must_use]
+    pub fn is_looking(&self) -> bool {
+        self.under_way.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// One lookup; it is over when this is dropped, also because nobody waits for it any more.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl UnderWay {
+    fn new(resolver: &SystemResolver) -> Self {
+        resolver.under_way.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&resolver.under_way))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl Resolve for SystemResolver {
     fn resolve(&self, name: Name) -> Resolving {
+        let under_way = UnderWay::new(self);
         Box::pin(async move {
+            let _under_way = under_way;
             // The client puts the URL's port in the place of 0.
             let addresses =
                 lookup(name.as_str()).await?.into_iter().map(|ip| SocketAddr::new(ip, 0));
@@ -88,7 +117,7 @@ fn blocking(name: &str) -> Result<Vec<IpAddr>, LookupError> {
     match ask(name) {
         Ok(found) => {
             remember(name);
-            Ok(found)
+            Ok(reachable(found))
         }
         Err(Refusal::NoSuchName) => Err(LookupError::NoSuchName(name.to_owned())),
         Err(Refusal::TryAgain(_)) if others_resolve(name) => {
@@ -98,6 +127,21 @@ fn blocking(name: &str) -> Result<Vec<IpAddr>, LookupError> {
             Err(LookupError::OurSide { name: name.to_owned(), cause })
         }
     }
+}
+
+/// The addresses that this host has a route to; all when there is none to any. Or that there is
+/// none to a name's IPv6 address would hide that its IPv4 address refuses a connection.
+fn reachable(found: Vec<IpAddr>) -> Vec<IpAddr> {
+    let has_route = |ip: &IpAddr| {
+        let any = match ip {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        // Nothing is sent; the system only looks for a route.
+        UdpSocket::bind((any, 0)).and_then(|socket| socket.connect((*ip, 9))).is_ok()
+    };
+    let (near, far): (Vec<_>, Vec<_>) = found.into_iter().partition(has_route);
+    if near.is_empty() { far } else { near }
 }
 
 /// What the system says instead of an address.

@@ -6,12 +6,12 @@ use rmcp::model::{
     ClientRequest, DiscoverRequest, DiscoverRequestParams, PingRequest, ProtocolVersion,
     ServerResult,
 };
-use tokio::time::timeout;
 
 use crate::Fault;
 use crate::child::{Child, END_OF_CHILD};
-use crate::connect::Service;
+use crate::connect::{Service, within};
 use crate::fault::short;
+use crate::resolver::SystemResolver;
 
 /// How long the goodbye may take: what is in flight is given up and the session is deleted.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -22,6 +22,8 @@ pub struct Session {
     service: Service,
     child: Option<Child>,
     server: Server,
+    /// That of its HTTP client.
+    resolver: SystemResolver,
 }
 
 /// What a server says of itself.
@@ -38,7 +40,7 @@ pub struct Server {
 }
 
 impl Session {
-    pub(crate) fn new(service: Service, child: Option<Child>) -> Self {
+    pub(crate) fn new(service: Service, child: Option<Child>, resolver: SystemResolver) -> Self {
         let info = service.peer().peer_info();
         let said = info.as_ref().and_then(|info| info.server_info.as_ref());
         let server = Server {
@@ -50,7 +52,7 @@ impl Session {
                 .unwrap_or_default(),
             has_tools: info.as_ref().is_some_and(|info| info.capabilities.tools.is_some()),
         };
-        Self { service, child, server }
+        Self { service, child, server, resolver }
     }
 
     /// What the server says of itself.
@@ -99,11 +101,10 @@ impl Session {
         request: ClientRequest,
         time: Duration,
     ) -> Result<ServerResult, Fault> {
-        let answer = timeout(time, self.service.peer().send_request(request)).await;
-        let error = match answer {
-            Ok(Ok(result)) => return Ok(result),
-            Ok(Err(error)) => Fault::of_request(asked, &error),
-            Err(_) => return Err(Fault::Timeout { asked, after: time }),
+        let answer = self.service.peer().send_request(request);
+        let error = match within(time, asked, &self.resolver, answer).await? {
+            Ok(result) => return Ok(result),
+            Err(error) => Fault::of_request(asked, &error),
         };
         match (&error, &mut self.child) {
             (Fault::BadBody(_) | Fault::Other(_), Some(child)) => {

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 
 use super::Keys;
 use super::client::shown;
+use crate::outside::may_hold_password;
 
 const EXPECTED: &str = "expected a URL such as http://localhost:9090";
 
@@ -19,7 +20,7 @@ pub(super) fn url(keys: &mut Keys<'_>, doc: &str) -> Option<Place> {
     // The outer error shows the value, which must not happen once it holds a password; so such a
     // value passes, and is refused below.
     let parsed = keys.required("url", doc, |text: String| {
-        if text.split(['/', '?', '#']).nth(2).is_some_and(|authority| authority.contains('@')) {
+        if may_hold_password(&text) {
             return Ok(None);
         }
         let url: Url = text.parse().map_err(|_| EXPECTED.to_owned())?;

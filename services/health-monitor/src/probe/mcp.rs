@@ -44,7 +44,16 @@ struct Answer {
     listing: Listing,
     /// Of the requests alone.
     latency: Duration,
-    canary: Option<CanaryResult>,
+    /// A fault of the canary's call is none of the listing that came before it.
+    canary: Option<Result<CanaryResult, Fault>>,
+}
+
+impl Answer {
+    /// Whether the session may be asked again. A call that was not answered would stay in it as
+    /// one that waits, one more with each check.
+    fn keeps_session(&self) -> bool {
+        !matches!(&self.canary, Some(Err(fault)) if ends_session(fault))
+    }
 }
 
 #[async_trait]
@@ -59,8 +68,9 @@ impl Probe for Mcp {
         if let Some(mut session) = kept.take() {
             match self.ask(&mut session, until).await {
                 Ok(answer) => {
+                    let keeps_session = answer.keeps_session();
                     let finding = self.judge(answer, &session);
-                    *kept = Some(session);
+                    *kept = keeps_session.then_some(session);
                     return finding;
                 }
                 Err(fault) if may_be_forgotten(&fault) => {
@@ -82,8 +92,9 @@ impl Probe for Mcp {
         };
         match self.ask(&mut session, until).await {
             Ok(answer) => {
+                let keeps_session = answer.keeps_session();
                 let finding = self.judge(answer, &session);
-                *kept = Some(session);
+                *kept = keeps_session.then_some(session);
                 with_warning(finding, ended)
             }
             Err(fault) => found(&fault),
@@ -129,17 +140,21 @@ impl Mcp {
             _ if !missing.is_empty() => {
                 Finding::fail(Failure::ToolsMissing, format!("not listed: {missing}"))
             }
-            (Some(canary), Some(CanaryResult::NotListed)) => {
+            (Some(canary), Some(Ok(CanaryResult::NotListed))) => {
                 Finding::fail(Failure::ToolsMissing, format!("not listed: {}", canary.tool))
             }
-            (Some(canary), Some(CanaryResult::Failed(why))) => {
+            (Some(canary), Some(Ok(CanaryResult::Failed(why)))) => {
                 Finding::fail(Failure::CanaryFailed, format!("canary `{}`: {why}", canary.tool))
             }
-            (Some(canary), Some(CanaryResult::Refused)) => Finding::ok(latency).warn(format!(
+            (Some(canary), Some(Ok(CanaryResult::Refused))) => Finding::ok(latency).warn(format!(
                 "canary `{}` is not called: the server does not say that it is read-only; \
                  `canary.allow_writes = true` calls it all the same",
                 canary.tool
             )),
+            (Some(canary), Some(Err(fault))) => {
+                let error = format!("canary `{}`: {fault}", canary.tool);
+                Finding { error: Some(error), ..found(&fault) }
+            }
             _ => Finding::ok(latency),
         };
         let incomplete =

@@ -11,6 +11,8 @@ use tokio::time::{Instant, timeout};
 use super::{Keys, Probe, dns, own_time};
 use crate::finding::{Finding, Unknown};
 
+const EXPECTED: &str = "expected a host and a port, such as `redis:6379` or `[::1]:6379`";
+
 #[derive(Debug)]
 struct Tcp {
     host: String,
@@ -18,14 +20,20 @@ struct Tcp {
 }
 
 pub(super) fn read(keys: &mut Keys<'_>) -> Option<Box<dyn Probe>> {
-    let (host, port) = keys.required("address", "Host and port, such as `redis:6379`.", address)?;
+    // The outer error shows the value, which must not happen when it may be a URL with a password.
+    let address =
+        keys.required("address", "Host and port, such as `redis:6379`.", |text: String| {
+            if text.contains('@') { Ok(None) } else { address(&text).map(Some) }
+        })?;
+    let Some((host, port)) = address else {
+        keys.reject("address", format!("holds a user or a password; {EXPECTED}"));
+        return None;
+    };
     Some(Box::new(Tcp { host, port }))
 }
 
 /// `host:port`; the host is resolved anew by each check.
-#[expect(clippy::needless_pass_by_value, reason = "the reader gives its checks the value")]
-fn address(text: String) -> Result<(String, u16), &'static str> {
-    const EXPECTED: &str = "expected a host and a port, such as `redis:6379` or `[::1]:6379`";
+fn address(text: &str) -> Result<(String, u16), &'static str> {
     let (host, port) = text.rsplit_once(':').ok_or(EXPECTED)?;
     let bracketed = host.starts_with('[') && host.ends_with(']');
     // `::1:6379` could be an address alone, and a URL's scheme is none of ours.
@@ -61,7 +69,7 @@ impl Probe for Tcp {
 /// What an error of the connection says of the component.
 pub(super) fn refused(asked: &str, error: &io::Error) -> Finding {
     let text = format!("{asked}: {error}");
-    if super::is_our_fault(error) {
+    if mcpmon_mcp_client::is_ours(error) {
         return Finding::unknown(Unknown::OurSide, text);
     }
     let failure = match error.kind() {

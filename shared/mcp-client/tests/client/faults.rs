@@ -197,19 +197,54 @@ async fn a_canary_is_refused_unless_the_tool_is_read_only() {
         allow_writes: false,
     };
     let good = canary("read", false, Some("scarf"));
-    assert_eq!(session.canary(&good, &listing, PATIENCE).await, CanaryResult::Passed);
+    assert_eq!(session.canary(&good, &listing, PATIENCE).await.unwrap(), CanaryResult::Passed);
     let called = server.requests().len();
     let absent = canary("absent", false, None);
-    assert_eq!(session.canary(&absent, &listing, PATIENCE).await, CanaryResult::NotListed);
+    assert_eq!(session.canary(&absent, &listing, PATIENCE).await.unwrap(), CanaryResult::NotListed);
     let writing = canary("write", false, None);
-    assert_eq!(session.canary(&writing, &listing, PATIENCE).await, CanaryResult::Refused);
+    assert_eq!(session.canary(&writing, &listing, PATIENCE).await.unwrap(), CanaryResult::Refused);
     assert_eq!(server.requests().len(), called, "neither was called");
     let allowed = Canary { allow_writes: true, ..writing };
-    assert_eq!(session.canary(&allowed, &listing, PATIENCE).await, CanaryResult::Passed);
+    assert_eq!(session.canary(&allowed, &listing, PATIENCE).await.unwrap(), CanaryResult::Passed);
     for (bad, word) in
         [(canary("read", true, None), "no stock"), (canary("read", false, Some("wool")), "wool")]
     {
-        let outcome = session.canary(&bad, &listing, PATIENCE).await;
+        let outcome = session.canary(&bad, &listing, PATIENCE).await.unwrap();
         assert!(matches!(&outcome, CanaryResult::Failed(why) if why.contains(word)), "{outcome:?}");
     }
+}
+
+#[tokio::test]
+async fn what_keeps_a_canary_from_answering_is_a_fault_of_its_own() {
+    let answers = AtomicUsize::new(0);
+    let server = legacy(move |request| match message(request)["method"].as_str() {
+        Some("tools/list") => result(request, &json!({"tools": [tool("read")]})),
+        _ => match answers.fetch_add(1, Ordering::Relaxed) {
+            0 => Answer::status(429, "").with_header("retry-after", "7"),
+            1 => html(401),
+            2 => html(502),
+            3 => error(request, -32602, "no such scarf"),
+            _ => Answer::Close,
+        },
+    });
+    let (mut session, listing) = check(&to_url(&server.url())).await;
+    let canary = Canary {
+        tool: "read".to_owned(),
+        arguments: serde_json::Map::new(),
+        expect_contains: None,
+        allow_writes: true,
+    };
+    let wait = Some(Duration::from_secs(7));
+    for fault in
+        [Fault::RateLimited { retry_after: wait }, Fault::AuthRequired(401), Fault::Http(502)]
+    {
+        assert_eq!(session.canary(&canary, &listing, PATIENCE).await, Err(fault));
+    }
+    let outcome = session.canary(&canary, &listing, PATIENCE).await;
+    assert!(
+        matches!(&outcome, Ok(CanaryResult::Failed(why)) if why.contains("no such scarf")),
+        "{outcome:?}"
+    );
+    let outcome = session.canary(&canary, &listing, PATIENCE).await;
+    assert!(matches!(outcome, Err(Fault::Other(_))), "{outcome:?}");
 }

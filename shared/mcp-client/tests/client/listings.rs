@@ -58,13 +58,23 @@ async fn a_listing_that_does_not_end_is_incomplete() {
     assert!(why.contains("100 pages"), "{why}");
     assert_eq!(listing.tools.len(), 100);
 
-    let huge = legacy(|request| {
-        let tools: Vec<_> = (0..10_500).map(|at| tool(&format!("t{at}"))).collect();
-        result(request, &json!({"tools": tools, "nextCursor": "2"}))
+    // Also when no other page follows.
+    for next in [json!("2"), json!(null)] {
+        let huge = legacy(move |request| {
+            let tools: Vec<_> = (0..10_500).map(|at| tool(&format!("t{at}"))).collect();
+            result(request, &json!({"tools": tools, "nextCursor": next}))
+        });
+        let (_, listing) = check(&to_url(&huge.url())).await;
+        let why = listing.incomplete.unwrap();
+        assert!(why.contains("10000 tools"), "{why}");
+        assert_eq!(listing.tools.len(), 10_000);
+    }
+    let full = legacy(|request| {
+        let tools: Vec<_> = (0..10_000).map(|at| tool(&format!("t{at}"))).collect();
+        result(request, &json!({"tools": tools}))
     });
-    let (_, listing) = check(&to_url(&huge.url())).await;
-    let why = listing.incomplete.unwrap();
-    assert!(why.contains("10000 tools"), "{why}");
+    let (_, listing) = check(&to_url(&full.url())).await;
+    assert_eq!((listing.tools.len(), listing.incomplete), (10_000, None));
 }
 
 #[tokio::test]

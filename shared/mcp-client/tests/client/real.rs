@@ -82,7 +82,7 @@ async fn is_well(
         expect_contains: Some(expected.to_owned()),
         allow_writes: true,
     };
-    assert_eq!(session.canary(&canary, &listing, PATIENCE).await, CanaryResult::Passed);
+    assert_eq!(session.canary(&canary, &listing, PATIENCE).await.unwrap(), CanaryResult::Passed);
     session.close().await;
 }
 

@@ -134,8 +134,12 @@ impl<'a> Reader<'a> {
         while !matches!(self.byte(), b'"' | b'\\' | ..0x20) {
             self.at += 1;
         }
+        // Not `take`, which would pass over a control character as over a space.
+        if self.byte() != b'"' {
+            return None;
+        }
         let text = self.text.get(from..self.at);
-        self.take(b'"')?;
+        self.at += 1;
         text
     }
 

@@ -100,6 +100,8 @@ fn both_ways_agree_where_json_has_its_corners() {
         "\"\\ud800\"",
         "\"\u{7f}\u{80}\"",
         "\"a\tb\"",
+        "\"a\t\"",
+        "\"a\r\n\"",
         "\"\0\"",
         "[]",
         "[1]",
@@ -173,6 +175,7 @@ fn text() -> impl Strategy<Value = String> {
         2 => any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap()),
         1 => "\"(\\\\(u[0-9a-fA-F]{4}|[bfnrt\"/\\\\x])|[ -~]){0,20}\"",
         1 => "\"\\PC{0,40}\"",
+        1 => "\"[a-z]{0,9}[\\x00-\\x20]{1,3}\"",
     ]
 }
 
@@ -206,7 +209,7 @@ fn event() -> impl Strategy<Value = String> {
         r#""type":"inflight","tool":"t","value":3"#,
     ];
     let mut keys = keys();
-    keys.extend(["unknown".into(), "t\\u0079pe".into()]);
+    keys.extend(["unknown".into(), "t\\u0079pe".into(), "tool\t".into(), "type\n".into()]);
     let start = prop_oneof![4 => select(starts.to_vec()), 1 => Just("")];
     (start, entries(keys, 6)).prop_map(|(start, rest)| {
         let comma = if start.is_empty() || rest.is_empty() { "" } else { "," };

@@ -6,11 +6,12 @@ use std::iter::successors;
 use std::time::{Duration, UNIX_EPOCH};
 
 use mcpmon_coordination::incident::Failure;
+use mcpmon_mcp_client::is_ours;
 use mcpmon_mcp_client::resolver::LookupError;
 use rustls::CertificateError;
 
 use crate::finding::{Finding, Unknown};
-use crate::probe::{dns, is_our_fault};
+use crate::probe::dns;
 
 type Cause<'e> = &'e (dyn Error + 'static);
 
@@ -28,7 +29,7 @@ pub(super) fn finding(asked: &str, scheme: &str, error: &reqwest::Error) -> Find
         let failure = if error.is_decode() { Failure::BadBody } else { Failure::Other };
         return Finding::fail(failure, text);
     };
-    if is_our_fault(fault) {
+    if is_ours(fault) {
         return Finding::unknown(Unknown::OurSide, text);
     }
     let failure = match fault.kind() {

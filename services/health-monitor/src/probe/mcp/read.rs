@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
 use super::Mcp;
+use crate::outside::may_hold_password;
 use crate::probe::{Keys, Probe};
 
 const COMMAND: &str = "The server's program and its arguments, for a server that speaks over standard input and \
@@ -21,7 +22,11 @@ const LONGEST_START: Duration = Duration::from_secs(300);
 
 pub(in crate::probe) fn read(keys: &mut Keys<'_>) -> Option<Box<dyn Probe>> {
     let command = keys.optional_checked("command", COMMAND, command);
-    let url = keys.optional_checked("url", URL, url);
+    // The outer error shows the value, which must not happen once it may hold a password; so such
+    // a value passes, and is refused below.
+    let url = keys.optional_checked("url", URL, |text: String| {
+        if may_hold_password(&text) { Ok(None) } else { url(text).map(Some) }
+    });
     let token = keys.secret("token", "Sent to `url` as a bearer token.");
     let env =
         keys.optional("env", "Variables for `command`; it inherits only PATH, HOME and such.");
@@ -38,11 +43,10 @@ pub(in crate::probe) fn read(keys: &mut Keys<'_>) -> Option<Box<dyn Probe>> {
         "How long `command` may take to start and answer; later checks have the usual deadline.",
     );
     let canary = canary(keys);
-    // Not a rule of the key alone, whose error would show the value.
-    if url.as_deref().is_some_and(has_password) {
+    if url.as_ref().is_some_and(Option::is_none) {
         keys.reject("url", "holds a user or a password; put a secret into `token`");
     }
-    let target = target(keys, command, url, token, env, cwd)?;
+    let target = target(keys, command, url.flatten(), token, env, cwd)?;
     let is_program = matches!(target, Target::Command(_));
     let connector = Connector::new(target)
         .map_err(|fault| keys.reject("url", format!("cannot be asked: {fault}")))
@@ -136,8 +140,4 @@ fn url(text: String) -> Result<String, String> {
         return Err(format!("expected an address with http or https, {example}"));
     }
     Ok(text)
-}
-
-fn has_password(url: &str) -> bool {
-    reqwest::Url::parse(url).is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
 }

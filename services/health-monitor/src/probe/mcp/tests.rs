@@ -351,6 +351,42 @@ async fn a_canary_that_fails_fails_the_check() {
 }
 
 #[tokio::test]
+async fn a_canary_that_cannot_be_called_says_why() {
+    let answer = std::sync::Arc::new(std::sync::Mutex::new(Answer::status(200, "")));
+    let told = answer.clone();
+    let server = server(move |request| match message(request)["method"].as_str() {
+        Some("tools/list") => result(request, &tools(&["stock"])),
+        _ => told.lock().unwrap().clone(),
+    });
+    let probe = at(&server, "[c.canary]\ntool = \"stock\"\nallow_writes = true");
+    let (gate, mut before) = (Gate::default(), 0);
+    let limited = Answer::status(429, "").with_header("retry-after", "17");
+    // A discovery opens a session, and is its ping.
+    for (call, outcome, discoveries) in [
+        (limited, Outcome::Unknown(Unknown::RateLimited), 2),
+        (Answer::status(401, ""), Outcome::Fail(Failure::AuthRequired), 1),
+        (Answer::Close, Outcome::Fail(Failure::Other), 1),
+        (Answer::status(200, "").after(&gate), Outcome::Fail(Failure::Timeout), 2),
+        // What was not answered is not left in the session.
+        (Answer::status(503, ""), Outcome::Fail(Failure::Http5xx), 2),
+    ] {
+        *answer.lock().unwrap() = call;
+        let finding = probe.check(SHORT).await;
+        assert_eq!(finding.outcome, outcome, "{finding:?}");
+        assert!(finding.error.unwrap().starts_with("canary `stock`: "));
+        assert_eq!(finding.inventory.unwrap().tools.len(), 1);
+        let wait = (outcome == Outcome::Unknown(Unknown::RateLimited)).then_some(17);
+        assert_eq!(finding.retry_after, wait.map(Duration::from_secs));
+        let requests = server.requests();
+        let is_discovery = |request: &&Request| message(request)["method"] == "server/discover";
+        let now = requests.iter().filter(is_discovery).count();
+        assert_eq!(now - before, discoveries, "{outcome:?}");
+        before = now;
+    }
+    gate.open();
+}
+
+#[tokio::test]
 async fn a_listing_that_does_not_end_is_a_warning() {
     let server = server(|request| {
         let mut page = tools(&["a"]);
