@@ -5,9 +5,7 @@ use serde_json::json;
 use crate::support::{Monitor, Request, TOKENS, get, post};
 
 fn looking() -> Vec<(Request, u16)> {
-    ["/metrics", "/api/v1/components", "/api/v1/maintenance"]
-        .map(|path| (get(path), 200))
-        .into()
+    ["/metrics", "/api/v1/components", "/api/v1/maintenance"].map(|path| (get(path), 200)).into()
 }
 
 fn operating() -> Vec<(Request, u16)> {
@@ -72,8 +70,7 @@ async fn health_is_open_to_all() {
 
 #[tokio::test]
 async fn foreign_names_are_refused() {
-    let monitor =
-        Monitor::start(&[("health_monitor.allowed_hosts", "monitor.example")]).await;
+    let monitor = Monitor::start(&[("health_monitor.allowed_hosts", "monitor.example")]).await;
     let ask = |host: &str| monitor.send(get("/metrics").header("host", host));
     assert_eq!(ask("monitor.example").await.status, 200);
     let reply = ask("evil.example").await;

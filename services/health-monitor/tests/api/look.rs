@@ -79,7 +79,10 @@ async fn what_is_read_answers_head_and_no_other_method() {
     );
     for path in ["/", "/api", "/api/v1/components/", "/api/v1/components/api", "/v1/events"] {
         let reply = monitor.send(get(path)).await;
-        assert_eq!((reply.status, reply.problem().as_str()), (404, "there is nothing at this path"));
+        assert_eq!(
+            (reply.status, reply.problem().as_str()),
+            (404, "there is nothing at this path")
+        );
     }
     monitor.stop().await;
 }

@@ -4,6 +4,6 @@
 
 mod access;
 mod configuration;
-mod operate;
 mod look;
+mod operate;
 mod support;

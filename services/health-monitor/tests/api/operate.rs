@@ -48,14 +48,13 @@ async fn a_check_on_demand_counts_and_says_what_it_found() {
 #[tokio::test]
 async fn a_maintenance_window_opens_changes_and_closes() {
     let monitor = Monitor::start(&TOKENS).await;
-    let window = |component: &str, seconds: f64, reason: &str| {
-        json!({"component": component, "seconds": seconds, "reason": reason})
-    };
+    let window = |component: &str, seconds: f64, reason: &str| json!({"component": component, "seconds": seconds, "reason": reason});
     let opened = operate(&monitor, post("/api/v1/maintenance", window("api", 60.0, "disks"))).await;
     assert_eq!(opened.status, 200);
     let first = opened.json()["until"].as_u64().unwrap();
     assert_eq!(opened.json()["reason"], "disks");
-    let longer = operate(&monitor, post("/api/v1/maintenance", window("api", 3600.0, "more"))).await;
+    let longer =
+        operate(&monitor, post("/api/v1/maintenance", window("api", 3600.0, "more"))).await;
     assert!(longer.json()["until"].as_u64().unwrap() > first);
     let all = operate(&monitor, post("/api/v1/maintenance", window("_all", 60.0, "move"))).await;
     assert_eq!(all.status, 200);

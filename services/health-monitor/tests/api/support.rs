@@ -81,7 +81,10 @@ impl Request {
 impl Reply {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        lines
+            .into_iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     #[track_caller]
@@ -117,15 +120,17 @@ impl Monitor {
         ];
         let given = own.iter().chain(config);
         let environment = given.map(|(key, value)| (environment_name(key), (*value).to_owned()));
-        let sources =
-            Sources { environment: environment.collect(), sections: SECTIONS, ..Sources::default() };
+        let sources = Sources {
+            environment: environment.collect(),
+            sections: SECTIONS,
+            ..Sources::default()
+        };
         let application = Application::build(read(sources).unwrap()).unwrap();
         let address = application.address();
         let (stop, stopped) = oneshot::channel();
         let (reloads, reload) = mpsc::channel(1);
         let never = Box::new(|| panic!("nobody asks for a reload"));
-        let running =
-            tokio::spawn(application.run(never, reload, async { _ = stopped.await }));
+        let running = tokio::spawn(application.run(never, reload, async { _ = stopped.await }));
         let monitor = Self {
             address,
             stop,

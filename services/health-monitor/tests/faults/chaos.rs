@@ -34,7 +34,8 @@ fn whatever_happens_to_redis_and_the_replicas_each_trouble_is_told_once() {
     target.set(Way::Ok);
     let healthy = |monitor: &Monitor| {
         let api = monitor.component("api");
-        (api["state"] == "healthy" && api["consecutive_failures"] == 0).then(|| api["since"].clone())
+        (api["state"] == "healthy" && api["consecutive_failures"] == 0)
+            .then(|| api["since"].clone())
     };
     until(&format!("all replicas say that it is well since the same moment: {story:?}"), || {
         let since = monitors.each_ref().map(healthy);
@@ -42,9 +43,8 @@ fn whatever_happens_to_redis_and_the_replicas_each_trouble_is_told_once() {
     });
     slack.wait(|told| {
         let opened = told.iter().filter(|told| told.kind == Kind::Opened);
-        let ended = |key: &str| {
-            told.iter().any(|told| told.key == key && told.kind != Kind::Opened)
-        };
+        let ended =
+            |key: &str| told.iter().any(|told| told.key == key && told.kind != Kind::Opened);
         !told.is_empty() && opened.into_iter().all(|opened| ended(&opened.key))
     });
     target.rounds(6);
@@ -58,13 +58,7 @@ fn whatever_happens_to_redis_and_the_replicas_each_trouble_is_told_once() {
 }
 
 /// One fault, from its beginning to its end.
-fn befall(
-    fault: u8,
-    redis: &mut RedisServer,
-    monitor: &Monitor,
-    slack: &Slack,
-    target: &Target,
-) {
+fn befall(fault: u8, redis: &mut RedisServer, monitor: &Monitor, slack: &Slack, target: &Target) {
     match fault {
         0 => {
             redis.freeze();
