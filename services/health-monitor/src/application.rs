@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::check::Checker;
 use crate::component::Component;
 use crate::config::{Config, Watch};
-use crate::engine::{Done, Engine};
+use crate::engine::{Done, Engine, Progress};
 use crate::heartbeat::Heartbeat;
 use crate::http::{self, State};
 use crate::lag::Lag;
@@ -192,10 +192,12 @@ impl Application {
         answering.pending();
         tracing::info!("stopping");
         stopping.cancel();
+        // Both at once: whoever stops us waits for one grace period and not for two.
         let checks = async { while background.join_next().await.is_some() {} };
-        shutdown::drain("checks", shutdown_grace, checks).await;
-        let grace = shutdown_grace + Duration::from_secs(1);
-        shutdown::drain("requests", grace, handle.stop(true)).await;
+        tokio::join!(
+            shutdown::drain("checks", shutdown_grace, checks),
+            shutdown::drain("requests", shutdown_grace, handle.stop(true)),
+        );
         Ok(())
     }
 }
@@ -220,12 +222,12 @@ impl Parts {
             self.objectives.subscribe(),
             self.reports,
         ))));
+        let progress = Progress::default();
         if let Some(heartbeat) = self.heartbeat {
-            let counts = self.counts.clone();
-            let patience = most_patient(&self.watch.components);
+            let (progress, components) = (progress.clone(), self.components.subscribe());
             background.spawn(heartbeat.run(
-                patience,
-                move || counts.last_check(),
+                move || stuck_after(&components.borrow()),
+                move || progress.last(),
                 stop.clone().cancelled_owned(),
             ));
         }
@@ -243,7 +245,7 @@ impl Parts {
         ))));
         let checks = Checks {
             checker: self.checker,
-            holder: Holder::new(),
+            progress,
             done,
             counts: self.counts,
             components: self.components,
@@ -257,7 +259,7 @@ impl Parts {
 
 /// With no check for so long, not even of the component that is checked most often, the checks are
 /// stuck.
-fn most_patient(components: &[Component]) -> Duration {
+fn stuck_after(components: &[Component]) -> Duration {
     let often = components.iter().map(|component| component.interval * 2 + component.deadline);
     often.min().unwrap_or(Duration::MAX)
 }
@@ -265,7 +267,7 @@ fn most_patient(components: &[Component]) -> Duration {
 /// The checks, and their replacement by a reload.
 struct Checks {
     checker: Checker,
-    holder: Holder,
+    progress: Progress,
     done: mpsc::UnboundedSender<Done>,
     counts: Counts,
     components: watch::Sender<Arc<Vec<Component>>>,
@@ -281,47 +283,70 @@ impl Checks {
         mut reloads: mpsc::Receiver<()>,
         stop: CancellationToken,
     ) {
+        let mut rounds = JoinSet::new();
+        let mut this_round = self.begin(&watch, &stop, &mut rounds);
         loop {
-            let engine = Engine {
-                checker: self.checker.clone(),
-                holder: self.holder.clone(),
-                recheck: watch.recheck,
-                done: self.done.clone(),
-            };
-            let this_round = stop.child_token();
-            let checks =
-                tokio::spawn(Arc::new(engine).run(watch.components.clone(), this_round.clone()));
-            let next = loop {
-                let asked = tokio::select! {
-                    () = stop.cancelled() => None,
-                    asked = reloads.recv() => asked,
-                };
-                if asked.is_none() {
-                    // Also when nobody can ask any more: then it goes on until the end.
-                    stop.cancelled().await;
-                    break None;
-                }
-                match reload() {
-                    Ok(next) => break Some(next),
-                    Err(errors) => {
-                        self.reload_ok.store(false, Ordering::Relaxed);
-                        tracing::error!(%errors, "the configuration stays as it was");
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(()) = reloads.recv() => {}
+                // What the last reload replaced comes to its end.
+                Some(ended) = rounds.join_next(), if rounds.len() > 1 => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "the checks broke down");
                     }
+                    continue;
                 }
-            };
-            // What is being checked now is checked to its end.
-            this_round.cancel();
-            if let Err(error) = checks.await {
-                tracing::error!(%error, "the checks broke down");
             }
-            let Some(next) = next else { return };
-            watch = next;
-            self.counts.begin(&watch.components);
-            self.components.send_replace(Arc::new(watch.components.clone()));
-            self.objectives.send_replace(watch.objectives.clone());
-            self.reload_ok.store(true, Ordering::Relaxed);
-            tracing::info!(components = watch.components.len(), "the configuration was read again");
+            match reload() {
+                Ok(next) => {
+                    self.replace(&watch, &next).await;
+                    // What is being checked now is checked to its end, beside the new round.
+                    this_round.cancel();
+                    this_round = self.begin(&next, &stop, &mut rounds);
+                    watch = next;
+                }
+                Err(errors) => {
+                    self.reload_ok.store(false, Ordering::Relaxed);
+                    tracing::error!(%errors, "the configuration stays as it was");
+                }
+            }
         }
+        while rounds.join_next().await.is_some() {}
+    }
+
+    /// Starts to check. A holder of its own for each round: one holder would be granted the lease of
+    /// a check that an earlier round has not ended.
+    fn begin(
+        &self,
+        watch: &Watch,
+        stop: &CancellationToken,
+        rounds: &mut JoinSet<()>,
+    ) -> CancellationToken {
+        let engine = Engine {
+            checker: self.checker.limited_to(watch.at_once),
+            holder: Holder::new(),
+            recheck: watch.recheck,
+            done: self.done.clone(),
+            progress: self.progress.clone(),
+        };
+        let this_round = stop.child_token();
+        rounds.spawn(Arc::new(engine).run(watch.components.clone(), this_round.clone()));
+        this_round
+    }
+
+    /// Makes the new configuration known, and ends what is said of components that are gone.
+    async fn replace(&self, before: &Watch, next: &Watch) {
+        let stays = |name: &str| next.components.iter().any(|component| component.name == name);
+        for gone in before.components.iter().filter(|component| !stays(&component.name)) {
+            if let Err(error) = self.checker.forget(&gone.name).await {
+                tracing::warn!(component = gone.name, %error, "its record stays");
+            }
+        }
+        self.counts.begin(&next.components);
+        self.components.send_replace(Arc::new(next.components.clone()));
+        self.objectives.send_replace(next.objectives.clone());
+        self.reload_ok.store(true, Ordering::Relaxed);
+        tracing::info!(components = next.components.len(), "the configuration was read again");
     }
 }
 

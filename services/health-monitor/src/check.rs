@@ -4,11 +4,10 @@
 //! once; then the incident, which every failing check reports again; the record last. Whoever comes
 //! next makes up for a step that was lost.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use mcpmon_coordination::incident::{self, Evidence, Incident, Origin};
+use mcpmon_coordination::incident::{self, Evidence, Incident, Opened, Origin};
 use mcpmon_coordination::streak::{self, CheckResult};
 use mcpmon_coordination::typed::{self, Change, position_after};
 use mcpmon_coordination::{Store, store};
@@ -20,7 +19,7 @@ use crate::drift::{self, Changes};
 use crate::finding::{Finding, Outcome, Unknown};
 use crate::judge::{Check, next_record};
 use crate::lag::{self, Lag};
-use crate::marks::{self, Marks};
+use crate::marks;
 use crate::record::{self, Record};
 use crate::{clock, finding};
 
@@ -35,8 +34,6 @@ pub struct Checker {
     /// Bounds the checks that run at once.
     running: Arc<Semaphore>,
     lag: Lag,
-    /// The components whose last incident is known to be over, and sent as such.
-    settled: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// What a check did.
@@ -54,14 +51,32 @@ impl Checker {
     /// `at_once` checks may run at the same time.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, lag: Lag, at_once: usize) -> Self {
-        let running = Arc::new(Semaphore::new(at_once));
-        Self { store, running, lag, settled: Arc::default() }
+        Self { store, running: Arc::new(Semaphore::new(at_once)), lag }
+    }
+
+    /// The same, with another bound for the checks that begin from now on.
+    #[must_use]
+    pub fn limited_to(&self, at_once: usize) -> Self {
+        Self { running: Arc::new(Semaphore::new(at_once)), ..self.clone() }
     }
 
     /// The store that all replicas share.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// Checks the component now, beside its schedule: in a slot of its own behind the last one, also
+    /// when that was given by a clock that runs ahead of ours.
+    ///
+    /// # Errors
+    /// When the store cannot be asked: what was found is lost.
+    pub async fn check_now(&self, component: &Component) -> Result<Checked, store::Error> {
+        let name = component.name.as_str();
+        let record = record::read(&*self.store, name).await?.map(|record| record.slot);
+        let counted = streak::history(&*self.store, name).await?.last_slot();
+        let behind = record.max(counted).map_or(0, |last| last.saturating_add(1));
+        self.check(component, clock::now().max(behind)).await
     }
 
     /// Checks the component now, as the check of `slot`.
@@ -71,6 +86,22 @@ impl Checker {
     pub async fn check(&self, component: &Component, slot: u64) -> Result<Checked, store::Error> {
         let finding = self.probe(component).await;
         self.report(component, slot, &finding).await
+    }
+
+    /// Ends what is known of a component that nobody watches any more.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn forget(&self, component: &str) -> Result<(), store::Error> {
+        let now = clock::now();
+        incident::resolve_own(&*self.store, component, now, Origin::Monitor).await?;
+        let key = record::key(component);
+        while let Some(document) = self.store.get(&key).await? {
+            if self.store.remove(&key, document.position).await? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Asks, and is never late.
@@ -134,7 +165,7 @@ impl Checker {
         let previous = record::read(store, name).await?;
         let next = next_record(component, previous.as_ref(), &check, &history);
         if result.is_some()
-            && let Err(error) = self.tell(component, previous.as_ref(), &next).await
+            && let Err(error) = self.tell(component, &next).await
         {
             if !error.is_transient() {
                 return Err(error);
@@ -143,58 +174,52 @@ impl Checker {
             // same; the next check tells it.
             tracing::debug!(component = name, %error, "an incident is not sent yet");
         }
-        let before = previous.as_ref().and_then(|record| record.tools.as_ref());
-        let changes = drift::changes(before, finding.inventory.as_ref());
-        let record = self.remember(component, &check, &history).await?;
+        let (record, changes) = self.remember(component, &check, &history).await?;
         log(component, previous.as_ref(), &record);
-        Ok(Checked { record, counted: result.is_some(), changes })
+        // A slot that is not behind the last one counts for nothing.
+        let counted = result.is_some() && history.last_slot() == Some(slot);
+        Ok(Checked { record, counted, changes })
     }
 
     /// Opens the incident while there is trouble, and ends it when it is over.
-    async fn tell(
-        &self,
-        component: &Component,
-        previous: Option<&Record>,
-        next: &Record,
-    ) -> Result<(), store::Error> {
+    async fn tell(&self, component: &Component, next: &Record) -> Result<(), store::Error> {
         let store = &*self.store;
         if !next.in_trouble {
-            // The record may say that it was over before while that could not be sent.
-            let was_over = previous.is_some_and(|record| !record.in_trouble);
-            if was_over && self.settled().contains(&component.name) {
-                return Ok(());
-            }
-            self.settled().remove(&component.name);
-            incident::resolve(store, &component.name, next.slot).await?;
-            self.settled().insert(component.name.clone());
-            return Ok(());
+            // Also when the record says that it was over before: whoever wrote that may have died
+            // before the incident was closed, or could not send it.
+            return incident::resolve_own(store, &component.name, next.slot, Origin::Monitor)
+                .await
+                .map(drop);
         }
         let (Some(failure), Some(first_failed_at)) = (next.failure(), next.first_failed_at) else {
             return Ok(());
         };
         // Nobody is to be told and nothing to be repaired; if it is still so afterwards, the next
         // check says it.
-        let marks = Marks::read(store).await?;
-        if marks.maintenance_of(&component.name, clock::now()).is_some() {
+        if marks::is_in_maintenance(store, &component.name, clock::now()).await? {
             return Ok(());
         }
-        let mut incident = Incident::new(
-            &component.name,
-            component.kind,
-            failure,
-            Origin::Monitor,
-            first_failed_at,
-            next.slot,
-        );
-        incident.server.clone_from(&component.server);
-        incident.evidence = Evidence { latency_ms: next.latency_ms, error: next.error.clone() };
-        incident.group.clone_from(&component.group);
-        incident.depends_on.clone_from(&component.depends_on);
-        incident::open(store, &incident).await.map(drop)
-    }
-
-    fn settled(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
+        let incident = |began| {
+            let mut incident = Incident::new(
+                &component.name,
+                component.kind,
+                failure,
+                Origin::Monitor,
+                began,
+                next.slot,
+            );
+            incident.server.clone_from(&component.server);
+            incident.evidence = Evidence { latency_ms: next.latency_ms, error: next.error.clone() };
+            incident.group.clone_from(&component.group);
+            incident.depends_on.clone_from(&component.depends_on);
+            incident
+        };
+        let opened = incident::open(store, &incident(first_failed_at)).await?;
+        if opened == Opened::Over {
+            // It was closed, and whoever closed it died before the record said so: this is another.
+            incident::open(store, &incident(next.slot)).await?;
+        }
+        Ok(())
     }
 
     /// Writes the record over whatever is there: the greater slot knows better.
@@ -203,16 +228,18 @@ impl Checker {
         component: &Component,
         check: &Check<'_>,
         history: &streak::History,
-    ) -> Result<Record, store::Error> {
+    ) -> Result<(Record, Changes), store::Error> {
         typed::change(&*self.store, &record::key(&component.name), |stored| {
             let (last, previous): (Option<u64>, Option<Record>) =
                 stored.map_or((None, None), |(position, record)| (Some(position), Some(record)));
             if let Some(newer) = previous.as_ref().filter(|record| record.slot >= check.slot) {
-                return Change::Keep(newer.clone());
+                return Change::Keep((newer.clone(), Changes::default()));
             }
+            let before = previous.as_ref().and_then(|record| record.tools.as_ref());
+            let changes = drift::changes(before, check.finding.inventory.as_ref());
             let next = next_record(component, previous.as_ref(), check, history);
             let position = position_after(last, check.slot);
-            Change::Write { position, value: next.clone(), ttl: None, result: next }
+            Change::Write { position, value: next.clone(), ttl: None, result: (next, changes) }
         })
         .await
     }

@@ -4,13 +4,13 @@
 //! Who sleeps waits for nobody, so one component that hangs delays no other. Replicas wake at the
 //! same slot; the one that gets the lease checks, the others find the slot done.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mcpmon_coordination::{Holder, Key, Lease};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::check::{Checked, Checker};
@@ -34,6 +34,22 @@ pub struct Done {
     pub missed: u64,
 }
 
+/// When a slot was done last, by this replica or another: the sign that checks go on.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<Mutex<Option<Instant>>>);
+
+impl Progress {
+    /// The last time that a slot was found done.
+    #[must_use]
+    pub fn last(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
+
 /// Checks components until it is told to stop.
 #[derive(Debug)]
 pub struct Engine {
@@ -41,6 +57,7 @@ pub struct Engine {
     pub holder: Holder,
     pub recheck: Duration,
     pub done: mpsc::UnboundedSender<Done>,
+    pub progress: Progress,
 }
 
 impl Engine {
@@ -87,7 +104,10 @@ impl Engine {
                 continue;
             }
             let pause = match self.take(component, slot).await {
-                Taken::Done => continue,
+                Taken::Done => {
+                    self.progress.note();
+                    continue;
+                }
                 Taken::ByAnother => LOOK_AGAIN,
                 // Without a record the slot would be due again at once.
                 Taken::Lost => self.recheck,

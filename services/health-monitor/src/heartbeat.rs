@@ -63,7 +63,7 @@ impl Heartbeat {
     /// from the start.
     pub async fn run(
         self,
-        patience: Duration,
+        patience: impl Fn() -> Duration + Send,
         last_check: impl Fn() -> Option<Instant> + Send,
         stop: impl Future<Output = ()> + Send,
     ) {
@@ -77,6 +77,7 @@ impl Heartbeat {
                 () = &mut stop => return,
                 _ = ticks.tick() => {}
             }
+            let patience = patience();
             let alive = last_check().unwrap_or(start).elapsed() <= patience;
             let result = if alive {
                 tokio::select! {
@@ -129,7 +130,7 @@ mod tests {
         let server = Arc::new(HttpScript::start(|_| Answer::status(200, "OK")));
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(heartbeat(&format!("{}/ping/secret", server.url())).run(
-            Duration::from_secs(60),
+            || Duration::from_secs(60),
             || Some(Instant::now()),
             async { drop(stopped.await) },
         ));
@@ -150,7 +151,7 @@ mod tests {
         let long_ago = Instant::now();
         tokio::time::sleep(Duration::from_millis(2)).await;
         let task = tokio::spawn(heartbeat(&server.url()).run(
-            Duration::from_millis(1),
+            || Duration::from_millis(1),
             move || {
                 counted.add_permits(1);
                 Some(long_ago)

@@ -99,7 +99,7 @@ async fn check(
 ) -> Result<HttpResponse, Problem> {
     state.tokens.check(Scope::Operate, request.headers())?;
     let component = find(&state, &name)?;
-    let checked = state.checker.check(&component, clock::now()).await.map_err(unavailable)?;
+    let checked = state.checker.check_now(&component).await.map_err(unavailable)?;
     let record = &checked.record;
     let reply = json!({
         "name": component.name,

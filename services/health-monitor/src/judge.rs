@@ -76,6 +76,9 @@ pub fn next_record(
     Record {
         kind: component.kind.to_owned(),
         server: component.server.clone(),
+        group: component.group.clone(),
+        depends_on: component.depends_on.clone(),
+        interval_ms: milliseconds(component.interval.as_secs_f64()),
         slot: check.slot,
         checked_at: check.ended_at,
         state,

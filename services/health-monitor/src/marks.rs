@@ -66,6 +66,25 @@ pub async fn is_repairing(store: &dyn Store, component: &str) -> Result<bool, st
     Ok(store.get(&Key::new(&["repairing", component])).await?.is_some())
 }
 
+/// Whether a window is open for the component, its own or the one for all.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn is_in_maintenance(
+    store: &dyn Store,
+    component: &str,
+    now: u64,
+) -> Result<bool, store::Error> {
+    for name in [component, ALL] {
+        let key = Key::new(&["maintenance", name]);
+        let window = typed::read::<Maintenance>(store, &key).await?;
+        if window.is_some_and(|(_, window)| window.until > now) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Opens a maintenance window, or changes the one that is open.
 ///
 /// # Errors

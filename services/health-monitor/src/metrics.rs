@@ -1,13 +1,12 @@
 //! The monitor's own numbers. Gauges are read from the snapshot at each scrape, so Prometheus may
 //! scrape more often than anything is checked; every replica shows the shared state.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mcpmon_metrics::catalogue::{self, Family, Publisher};
 use mcpmon_metrics::{Budgets, Counter, Metrics, Name, Options};
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use crate::check::Checked;
 use crate::component::Component;
@@ -19,8 +18,6 @@ use crate::snapshot::{Snapshot, Watched};
 #[derive(Debug, Clone)]
 pub struct Counts {
     metrics: Metrics,
-    /// When the last check ended.
-    last_check: Arc<Mutex<Option<Instant>>>,
     bound: Arc<Mutex<Bound>>,
 }
 
@@ -34,7 +31,7 @@ impl Counts {
     /// Counts into `metrics`.
     #[must_use]
     pub fn new(metrics: Metrics) -> Self {
-        Self { metrics, last_check: Arc::default(), bound: Arc::default() }
+        Self { metrics, bound: Arc::default() }
     }
 
     /// Starts every series of these components at 0, or `rate()` would miss the first event.
@@ -49,15 +46,8 @@ impl Counts {
         }
     }
 
-    /// When the last check of this process ended.
-    #[must_use]
-    pub fn last_check(&self) -> Option<Instant> {
-        *self.last_check.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Counts what a check leaves.
     pub fn checked(&self, component: &Component, checked: &Checked, missed: u64) {
-        *self.last_check.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.add(catalogue::COMPONENT_CHECKS_MISSED, &[&component.name], missed);
         if let Some(server) = &component.server {
             let changes = checked.changes;
@@ -131,9 +121,13 @@ pub(crate) fn expose(
     let budgets = Budgets::default();
     metrics.gauge(catalogue::TOOL_AVAILABILITY, move |emit| {
         let snapshot = tools.borrow().clone();
-        let available = snapshot.components.iter().flat_map(availability);
-        for (server, tool, is_available) in available.take(budgets.pairs) {
-            emit(&[server, tool], f64::from(u8::from(is_available)));
+        // Two components may be replicas of one server: a tool is available where both have it.
+        let mut tools = BTreeMap::new();
+        for (server, tool, available) in snapshot.components.iter().flat_map(availability) {
+            *tools.entry((server, tool)).or_insert(true) &= available;
+        }
+        for ((server, tool), available) in tools.into_iter().take(budgets.pairs) {
+            emit(&[server, tool], f64::from(u8::from(available)));
         }
     });
     let reports = reports.clone();

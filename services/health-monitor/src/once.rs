@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use crate::application::JOURNAL;
 use crate::check::Checker;
-use crate::clock;
 use crate::config::Config;
 use crate::lag::Lag;
 use crate::metrics;
@@ -62,9 +61,8 @@ pub async fn run(config: Config) -> Result<Once, OpenError> {
     let lag = Lag::default();
     let watching = tokio::spawn(lag.clone().watch());
     let checker = Checker::new(store.clone(), lag, config.watch.at_once);
-    let slot = clock::now();
     let components = Arc::new(config.watch.components);
-    let checks = components.iter().map(|component| checker.check(component, slot));
+    let checks = components.iter().map(|component| checker.check_now(component));
     for (component, checked) in components.iter().zip(join_all(checks).await) {
         if let Err(error) = checked {
             remarks.push(format!("{}: its result was not kept: {error}", component.name));

@@ -35,6 +35,14 @@ pub struct Record {
     pub kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
+    /// The group of like components, for whoever must not take the last one down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<String>,
+    /// How often it is checked: a record older than two of these is old.
+    #[serde(default)]
+    pub interval_ms: u64,
     /// The slot of the last check: its scheduled start, in Unix milliseconds.
     pub slot: u64,
     /// When that check ended, in Unix milliseconds.
@@ -181,6 +189,9 @@ pub(crate) mod tests {
         Record {
             kind: "http".into(),
             server: None,
+            group: None,
+            depends_on: Vec::new(),
+            interval_ms: 300_000,
             slot,
             checked_at: slot,
             state: if failed { State::Degraded } else { State::Healthy },

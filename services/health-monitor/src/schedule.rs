@@ -4,7 +4,7 @@
 use std::hash::{Hash as _, Hasher as _};
 use std::time::Duration;
 
-use crate::finding::Outcome;
+use crate::finding::{Outcome, Unknown};
 use crate::record::Record;
 
 /// How often a component is checked.
@@ -21,7 +21,7 @@ pub struct Slot {
     /// The scheduled start, in Unix milliseconds: what names the check.
     pub number: u64,
     /// When to start, in Unix milliseconds. Later than `number` when it is overdue, and sooner
-    /// when the clock was set back.
+    /// while `number` lies in the future because a clock ran ahead.
     pub due: u64,
     /// Slots that passed without a check; they are counted and not made up for.
     pub missed: u64,
@@ -45,21 +45,19 @@ impl Cadence {
             return Slot { number: now, due: now, missed: 0 };
         };
         let (mut first, step) = if must_be_confirmed(record) {
-            (record.slot + self.recheck, self.recheck)
+            (record.slot.saturating_add(self.recheck), self.recheck)
         } else {
             (self.regular_after(record.slot), self.interval)
         };
+        if record.slot > now {
+            // A clock that ran ahead was set back. It must not silence the check until it is caught
+            // up with, and the slots must not stay in the future for good: they creep.
+            return Slot { number: record.slot.saturating_add(1), due: now + step, missed: 0 };
+        }
         first = first.max(record.not_before.unwrap_or(0).min(record.slot + self.interval));
         let missed = now.saturating_sub(first) / step;
         let number = first + missed * step;
-        // A clock that was set back must not silence the check until it has caught up.
-        Slot { number, due: number.max(now).min(now + self.interval), missed }
-    }
-
-    /// After this time without a check the record is old.
-    #[must_use]
-    pub fn stale_after(&self) -> Duration {
-        Duration::from_millis(2 * self.interval)
+        Slot { number, due: number.max(now), missed }
     }
 
     fn regular_after(&self, slot: u64) -> u64 {
@@ -72,7 +70,9 @@ impl Cadence {
 /// Whether the last result is not the last word: a failure, a trouble that is not over, nothing
 /// known.
 fn must_be_confirmed(record: &Record) -> bool {
-    record.in_trouble || record.first_failed_at.is_some() || record.outcome != Outcome::Ok
+    // A server that limits its rate, or that we cannot probe, would only be asked more often.
+    let doubtful = matches!(record.outcome, Outcome::Fail(_) | Outcome::Unknown(Unknown::OurSide));
+    record.in_trouble || record.first_failed_at.is_some() || doubtful
 }
 
 fn milliseconds(time: Duration) -> u64 {
@@ -138,10 +138,22 @@ mod tests {
     }
 
     #[test]
+    fn who_limits_the_rate_is_not_asked_more_often() {
+        let limited = record(100 * MINUTE, Outcome::Unknown(Unknown::RateLimited));
+        let ok = record(100 * MINUTE, Outcome::Ok);
+        let next = |record| cadence().next(Some(record), 100 * MINUTE);
+        assert_eq!(next(&limited), next(&ok));
+        let blind = record(100 * MINUTE, Outcome::Unknown(Unknown::OurSide));
+        assert_eq!(next(&blind).number, 100 * MINUTE + 30_000);
+    }
+
+    #[test]
     fn a_clock_that_was_set_back_does_not_silence_the_check() {
         let ok = record(1_000 * MINUTE, Outcome::Ok);
         let slot = cadence().next(Some(&ok), 100 * MINUTE);
-        assert!(slot.number > 1_000 * MINUTE);
-        assert_eq!(slot.due, 105 * MINUTE);
+        assert_eq!((slot.number, slot.due), (1_000 * MINUTE + 1, 105 * MINUTE));
+        let failed = record(1_000 * MINUTE, Outcome::Fail(Failure::Timeout));
+        let slot = cadence().next(Some(&failed), 100 * MINUTE);
+        assert_eq!((slot.number, slot.due), (1_000 * MINUTE + 1, 100 * MINUTE + 30_000));
     }
 }

@@ -25,7 +25,7 @@ const RECHECK_SECONDS: f64 = 2.0;
 pub(crate) struct Monitor {
     application: Application,
     pub(crate) read_token: Option<SecretString>,
-    /// Only where nobody named a state directory: then nothing is kept.
+    /// Only where there is nothing of the user's own to keep.
     state: Option<TempDir>,
 }
 
@@ -51,7 +51,8 @@ impl Monitor {
                 sources = sources.flag("the demo", key, unset(key).then_some(seconds));
             }
         }
-        let kept = known.is_set("coordination.state_dir");
+        // Of the user's own components it must be known after a restart what was told.
+        let kept = known.is_set("coordination.state_dir") || !known.tables(COMPONENTS).is_empty();
         let state = if kept { None } else { Some(tempfile::tempdir().or_failed_start()?) };
         let directory = state.as_ref().map(|state| state.path().display().to_string());
         sources = sources.flag("mcpmon", "coordination.state_dir", directory);

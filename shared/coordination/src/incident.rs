@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::open::{Opened, last_incident, last_incidents, open, open_incident, resolve};
+pub use self::open::{
+    Opened, last_incident, last_incidents, open, open_incident, resolve, resolve_own,
+};
 use crate::store::{Error, Key, Store};
 
 /// How long an incident may be acted upon.

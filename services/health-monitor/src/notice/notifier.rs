@@ -89,6 +89,8 @@ enum Right {
 struct Round {
     sent: usize,
     unsent: Vec<String>,
+    /// Another replica tells.
+    elsewhere: bool,
     /// When to look again at the latest.
     again: Duration,
     why: Option<String>,
@@ -180,6 +182,10 @@ impl Notifier {
                 flushed.unsent = Vec::new();
                 break;
             };
+            if round.elsewhere {
+                // A running monitor tells; a command need not wait for it.
+                return Flushed { sent: flushed.sent, ..Flushed::default() };
+            }
             flushed.sent += round.sent;
             flushed.unsent = round.unsent;
             flushed.why = round.why;
@@ -224,8 +230,7 @@ impl Notifier {
             if let Err(error) = self.write_down(session).await {
                 tracing::debug!(%error, "what was said is not written down yet");
             }
-            let why = Some("another replica tells".to_owned());
-            return Round { again: LOOK_EVERY, why, ..Round::default() };
+            return Round { again: LOOK_EVERY, elsewhere: true, ..Round::default() };
         }
         let round = self.tell(session, snapshot, policy).await;
         let trouble = round.as_ref().err().map(ToString::to_string);

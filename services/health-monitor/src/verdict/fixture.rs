@@ -51,6 +51,9 @@ pub(crate) fn watched(name: &str, state: State) -> Watched {
     let record = Record {
         kind: "mcp".into(),
         server: Some(name.into()),
+        group: None,
+        depends_on: Vec::new(),
+        interval_ms: 300_000,
         slot: NOW - 60_000,
         checked_at: NOW - 59_955,
         state,

@@ -85,11 +85,37 @@ pub async fn resolve(
     component: &str,
     slot: u64,
 ) -> Result<Option<Incident>, Error> {
+    close(store, component, slot, |_| true).await
+}
+
+/// [`resolve`], unless the open incident is one that `origin` has not reported: what somebody else
+/// saw is not over because we see nothing. Costs one read where there is nothing to close.
+///
+/// # Errors
+/// When the store cannot be asked. The same call again is safe.
+pub async fn resolve_own(
+    store: &dyn Store,
+    component: &str,
+    slot: u64,
+    origin: Origin,
+) -> Result<Option<Incident>, Error> {
+    close(store, component, slot, |origins| origins.contains(&origin)).await
+}
+
+async fn close(
+    store: &dyn Store,
+    component: &str,
+    slot: u64,
+    is_ours: impl Fn(&BTreeSet<Origin>) -> bool,
+) -> Result<Option<Incident>, Error> {
     let key = key(component);
     let (closed, unpublished) = typed::change(store, &key, |stored: Option<(u64, Last)>| {
         let Some((last, mut known)) = stored else { return Change::Keep((None, None)) };
         if known.incident.state == State::Resolved {
             return Change::Keep((None, (!known.published).then_some(known.incident)));
+        }
+        if !is_ours(&known.origins) {
+            return Change::Keep((None, None));
         }
         known.incident.state = State::Resolved;
         known.incident.slot = slot;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcpmon_coordination::incident::{
-    Failure, Opened, Origin, State, acknowledge, consume, open, open_incident, resolve,
+    Failure, Opened, Origin, State, acknowledge, consume, open, open_incident, resolve, resolve_own,
 };
 use mcpmon_coordination::{Incident, Memory, Store};
 use proptest::prelude::*;
@@ -99,4 +99,17 @@ fn what_cannot_be_read_does_not_block_the_stream() {
         open(&store, &incident("api", Origin::Monitor, 5)).await.unwrap();
         assert_eq!(read(&store, true).await, [("api@5".to_owned(), State::Opened)]);
     });
+}
+
+#[tokio::test]
+async fn nobody_closes_what_he_has_not_reported() {
+    let store = Memory::new();
+    open(&store, &incident("api", Origin::Alertmanager, 5)).await.unwrap();
+    let closed = resolve_own(&store, "api", 20, Origin::Monitor).await.unwrap();
+    assert_eq!(closed, None);
+    assert!(open_incident(&store, "api").await.unwrap().is_some());
+    open(&store, &incident("api", Origin::Monitor, 30)).await.unwrap();
+    let closed = resolve_own(&store, "api", 40, Origin::Monitor).await.unwrap();
+    assert_eq!(closed.expect("it joined").key, "api@5");
+    assert_eq!(open_incident(&store, "api").await.unwrap(), None);
 }
