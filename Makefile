@@ -17,7 +17,8 @@ BINARIES = $(or $(CARGO_TARGET_DIR),target)/ci
 # In CI the lock file is law and a warning is an error.
 LOCKED := $(if $(CI),--locked)
 DENY_WARNINGS := $(if $(CI),-- -D warnings)
-NEXTEST_PROFILE := $(if $(CI),ci,default)
+NEXTEST_PROFILE := $(if $(CI),ci,make)
+NEXTEST_THREADS := $(shell expr 4 \* $$(nproc))
 
 WITH_DEPS := tests/tools/with-deps
 
@@ -59,7 +60,8 @@ deny: test-deps ## Check the dependencies' licences, duplicates and sources
 
 .PHONY: nextest
 nextest: test-deps ## Run the Rust tests, e.g. make nextest ARGS="-p mcp-tap"
-	@$(WITH_DEPS) cargo nextest run --profile $(NEXTEST_PROFILE) --cargo-profile ci $(LOCKED) $(or $(ARGS),--workspace)
+	@$(WITH_DEPS) cargo nextest run --profile $(NEXTEST_PROFILE) --test-threads $(NEXTEST_THREADS) \
+		--cargo-profile ci $(LOCKED) $(or $(ARGS),--workspace)
 
 .PHONY: doctests
 doctests: ## Run the examples in the documentation

@@ -94,8 +94,14 @@ impl Engine {
             };
             let slot = cadence.next(record.as_ref(), clock::now());
             let pause = Duration::from_millis(slot.due.saturating_sub(clock::now()));
-            if wait(stop, pause).await {
+            // Meanwhile another replica, `--once` or somebody who asked for a check may find what
+            // has to be confirmed, and be gone before that.
+            let nap = pause.min(self.recheck);
+            if wait(stop, nap).await {
                 return;
+            }
+            if nap < pause {
+                continue;
             }
             let pause = match self.take(component, slot).await {
                 Taken::Done => {

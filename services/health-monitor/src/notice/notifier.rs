@@ -189,6 +189,14 @@ impl Notifier {
             flushed.sent += round.sent;
             flushed.unsent = round.unsent;
             flushed.why = round.why;
+            if flushed.why.is_some()
+                && flushed.unsent.is_empty()
+                && let Some(pending) = self.pending(snapshot, policy).await
+            {
+                // Whoever else has the right to tell has nothing to tell either.
+                flushed.why = flushed.why.filter(|_| !pending.is_empty());
+                flushed.unsent = pending;
+            }
             let is_done = flushed.unsent.is_empty() && flushed.why.is_none();
             if is_done || Instant::now() + round.again >= deadline {
                 break;
@@ -196,17 +204,17 @@ impl Notifier {
             sleep(round.again).await;
         }
         if flushed.why.is_some() && flushed.unsent.is_empty() {
-            flushed.unsent = self.pending(snapshot, policy).await;
+            flushed.unsent = self.pending(snapshot, policy).await.unwrap_or_default();
         }
         self.end(session).await;
         flushed
     }
 
-    /// What would be sent now.
-    async fn pending(&self, snapshot: &Snapshot, policy: Policy) -> Vec<String> {
-        let Ok((incidents, notices)) = self.read().await else { return Vec::new() };
+    /// What would be sent now; none when that cannot be known.
+    async fn pending(&self, snapshot: &Snapshot, policy: Policy) -> Option<Vec<String>> {
+        let (incidents, notices) = self.read().await.ok()?;
         let step = step(snapshot, &incidents, &notices, (self.clock)(), policy);
-        step.message.as_ref().map(keys).unwrap_or_default()
+        Some(step.message.as_ref().map(keys).unwrap_or_default())
     }
 
     /// One look: learns, writes what it learned, and sends what is due.

@@ -29,6 +29,26 @@ fn every_file_is_told_what_is_wrong_with_it() {
 }
 
 #[test]
+fn there_may_be_a_thousand_components_and_no_more() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut text = String::new();
+    for number in 0..1_001 {
+        let table = format!("health_monitor.components.c{number}");
+        text.push_str(&format!("[{table}]\nkind = \"tcp\"\naddress = \"localhost:1\"\n"));
+    }
+    fs::write(file.path(), &text).unwrap();
+    let told = read_file(file.path()).unwrap_err();
+    assert_eq!(
+        told.replace(file.path().to_str().unwrap(), "FILE"),
+        "the configuration has 1 error:\n  health_monitor.components in FILE: has 1001 components; \
+         at most 1000 [env: MCPMON__HEALTH_MONITOR__COMPONENTS]"
+    );
+    let last = text.rfind('[').unwrap();
+    fs::write(file.path(), &text[..last]).unwrap();
+    assert_eq!(read_file(file.path()).unwrap().watch.components.len(), 1_000);
+}
+
+#[test]
 fn the_good_file_sets_every_key() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata/good.toml");
     let text = fs::read_to_string(&file).unwrap();

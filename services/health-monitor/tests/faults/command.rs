@@ -4,10 +4,11 @@ use std::path::Path;
 use std::process::Output;
 
 use mcpmon_testkit::http_script::{Answer, HttpScript, Request};
+use mcpmon_testkit::redis_server::{Persistence, RedisServer};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Kind, Monitor, Slack, Target, Way, World, run, until};
+use crate::support::{Kind, Monitor, Slack, Target, Way, World, assert_sound, history, run, until};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
@@ -163,6 +164,47 @@ fn once_beside_a_running_monitor_checks_alone_and_tells_nobody() {
     }
     assert!(slack.told().is_empty(), "{:?}", slack.told());
     assert_eq!(monitor.component("api")["consecutive_failures"], 0);
+}
+
+#[test]
+fn a_failure_that_once_finds_is_confirmed_by_the_monitor_with_the_same_redis() {
+    let (redis, slack, target) =
+        (RedisServer::start(Persistence::Aof), Slack::start(), Target::start());
+    let world =
+        World::new(&slack).redis(redis.port()).http("api", &target, "interval_seconds = 3600");
+    let monitor = world.start("a");
+    monitor.wait_state("api", "healthy");
+    target.set(Way::Down);
+    let config = world.write();
+    let output = once(&["--config", config.to_str().unwrap()], &world.state("a"));
+    assert_eq!((code(&output), text(&output.stderr)), (1, String::new()));
+    // Its next slot is an hour away, and the failure has to be confirmed now.
+    slack.wait_for("api", Kind::Opened);
+    monitor.wait_state("api", "unhealthy");
+    target.set(Way::Ok);
+    slack.wait_for("api", Kind::Recovered);
+    slack.assert_sound(true);
+    assert_eq!(slack.told().len(), 2);
+    assert_sound(&history(&redis, "api"));
+}
+
+#[test]
+fn a_second_monitor_with_the_same_state_directory_does_not_start() {
+    let (slack, target) = (Slack::start(), Target::start());
+    let world = World::new(&slack).http("api", &target, "");
+    let monitor = world.start("a");
+    monitor.wait_state("api", "healthy");
+    let config = world.write();
+    let second = run(
+        &["--config", config.to_str().unwrap()],
+        &world.state("a"),
+        &[("MCPMON__HEALTH_MONITOR__PORT", "0")],
+    );
+    assert_eq!((code(&second), second.stdout.len()), (70, 0), "{second:?}");
+    let error = text(&second.stderr);
+    let folder = world.state("a").join("health-monitor");
+    assert!(error.contains(folder.to_str().unwrap()), "{error}");
+    assert!(monitor.terminate().success());
 }
 
 #[test]

@@ -19,7 +19,7 @@ struct Scene {
 
 impl Scene {
     fn start(persistence: Persistence) -> Self {
-        Self::through(persistence, |redis| redis.port())
+        Self::through(persistence, RedisServer::port)
     }
 
     /// The monitor finds Redis at the port that is given.

@@ -94,11 +94,6 @@ impl Slack {
         self.server.requests().into_iter().flat_map(|request| request.body).collect()
     }
 
-    /// How often somebody knocked, also in vain.
-    pub(crate) fn attempts(&self) -> usize {
-        self.server.requests().len()
-    }
-
     /// Waits until somebody knocked so often.
     #[track_caller]
     pub(crate) fn wait_attempts(&self, attempts: usize) {
