@@ -30,9 +30,9 @@ case $bind in 0.0.0.0 | '') reach=127.0.0.1 ;; *) reach=$bind ;; esac
 # prepare_images. COMPOSE_PROFILES counts beside them; Compose itself would not look at it any more.
 profiles=()
 choose_profiles() {
-    local profile
+    local profile wanted=${COMPOSE_PROFILES:-}
     profiles=()
-    for profile in "$@" ${COMPOSE_PROFILES//,/ }; do
+    for profile in "$@" ${wanted//,/ }; do
         profiles+=(--profile "$profile")
     done
     ! exists health-monitor-2 || profiles+=(--profile ha)
