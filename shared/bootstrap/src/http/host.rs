@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn the_address_that_it_listens_on_is_its_own() {
         let allows = |ip: &str, host: &str| {
-            let mut hosts = hosts("");
+            let mut hosts = hosts("monitor.example");
             hosts.add_address(ip.parse().unwrap());
             hosts.allows(host)
         };
