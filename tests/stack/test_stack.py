@@ -216,7 +216,9 @@ def test_a_server_that_stops_turns_red_and_people_are_told_once_and_once_of_its_
 
     def red():
         verdict = demo.verdict()
-        return verdict["status"] == "red" and any("boutique" in why for why in verdict["reasons"])
+        # The demo's own calls may be reasons, too.
+        told = any(why.startswith("boutique is unhealthy") for why in verdict["reasons"])
+        return verdict["status"] == "red" and told
 
     until(lambda: len(slack.told("boutique")) > told, 60, "Slack has the message")
     figures.append(f"MCP server stopped to Slack message: {time.monotonic() - begun:.0f} s")
@@ -244,7 +246,7 @@ def test_a_server_that_stops_turns_red_and_people_are_told_once_and_once_of_its_
     recovery = slack.find("boutique recovered")
     assert re.search(r"\*boutique\*: down for (\d+ min )?\d+ s ", json.dumps(recovery))
     until(lambda: not demo.query(down), 30, "McpServerDown ends")
-    until(lambda: demo.verdict()["status"] != "unknown" and not red(), 30, "it is not red for it")
+    until(lambda: not red(), 30, "the page is not red for it")
     assert len(slack.told("boutique")) == told + 2
     assert not slack.find("McpServerDown") and not demo.query(silent)
 
@@ -284,23 +286,49 @@ def test_two_monitors_are_one_to_their_user_and_one_of_them_may_die(demo, slack)
 
 
 def test_people_are_told_without_redis_and_the_monitor_finds_back_to_it(demo, slack):
-    told = {name: len(slack.told(name)) for name in ("boutique", "redis")}
+    told = len(slack.told("boutique"))
     coordination = 'min(mcp_coordination_up{backend="redis"})'
     docker("stop", demo.container("redis"))
     until(lambda: demo.query(coordination) == {(): 0}, 30, "coordination is down")
-    until(lambda: len(slack.told("redis")) > told["redis"], 60, "Slack knows of Redis")
+    assert demo.verdict()["status"] in ("yellow", "red")
     docker("pause", demo.container("demo-server"))
-    until(lambda: len(slack.told("boutique")) > told["boutique"], 60, "Slack has the message")
+    until(lambda: len(slack.told("boutique")) > told, 60, "Slack has the message")
     docker("start", demo.container("redis"))
     until(lambda: demo.query(coordination) == {(): 1}, 60, "coordination is up")
-    until(lambda: len(slack.told("redis")) > told["redis"] + 1, 60, "Slack knows of its recovery")
     assert demo.components()["boutique"]["up"] is False
+    failures = demo.components()["boutique"]["consecutive_failures"]
+    until(
+        lambda: demo.components()["boutique"]["consecutive_failures"] > failures + 3,
+        60, "it is counted on in Redis",
+    )  # fmt: skip
     docker("unpause", demo.container("demo-server"))
-    until(lambda: len(slack.told("boutique")) > told["boutique"] + 1, 60, "Slack has the recovery")
-    for name, count in told.items():
-        assert [text.split()[0] for text in slack.told(name)[count:]] == [
-            ":red_circle:", ":large_green_circle:",
-        ]  # fmt: skip
+    until(lambda: len(slack.told("boutique")) > told + 1, 60, "Slack has the recovery")
+    until(lambda: demo.components()["redis"]["state"] == "healthy", 60, "Redis is well")
+    assert [text.split()[0] for text in slack.told("boutique")[told:]] == [
+        ":red_circle:", ":large_green_circle:",
+    ]  # fmt: skip
+
+
+def test_operators_talk_to_the_monitor_in_its_container(demo):
+    def run(*words: str) -> subprocess.CompletedProcess:
+        command = ["docker", "exec", demo.container("health-monitor"), "mcp-health-monitor", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    def operate(*words: str) -> str:
+        done = run(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    begin = operate("maintenance", "start", "boutique", "--for", "30m", "--reason", "a deploy")
+    assert begin == "boutique: in maintenance for 30m"
+    assert "a deploy" in operate("maintenance", "list")
+    until(lambda: "maintenance" in demo.components()["boutique"], 15, "it is in maintenance")
+    operate("maintenance", "end", "boutique")
+    assert operate("maintenance", "list") == "no maintenance window is open"
+    # Its exit code is the overall status, which the demo's own calls have a say in.
+    once = run("--config", "/etc/mcpmon/health-monitor.toml", "--once")
+    assert once.returncode in (0, 1, 2), once.stderr
+    assert all(f"✅ {name.upper()}" in once.stdout for name in PARTS)
 
 
 # Grafana itself cannot be had: a stand-in answers what the doctor asks. This proves the doctor's step,

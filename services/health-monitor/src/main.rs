@@ -28,7 +28,10 @@ fn main() -> ExitCode {
         let config = Config::read(&mut settings);
         let quiet = if arguments.once { "error" } else { "info,actix_server=warn,rmcp=off" };
         let logging = Logging::from_settings(&mut settings, quiet);
-        let operate_token = settings.secret("health_monitor.operate_token", "");
+        let tokens = operator::Tokens {
+            read: settings.secret("health_monitor.read_token", ""),
+            operate: settings.secret("health_monitor.operate_token", ""),
+        };
         settings.finish()?;
         if arguments.check_config {
             return Ok(());
@@ -41,7 +44,7 @@ fn main() -> ExitCode {
         runtime.or_failed_start()?.block_on(async {
             if let Some(command) = &arguments.command {
                 let address = config.listen.address;
-                return operator::run(command, address, operate_token).await.or_failed_start();
+                return operator::run(command, address, tokens).await.or_failed_start();
             }
             if arguments.once {
                 let once = once::run(config).await.or_failed_start()?;

@@ -16,12 +16,8 @@ use crate::arguments::{Command, Maintenance};
 ///
 /// # Errors
 /// When the monitor cannot be asked, or refuses.
-pub(crate) async fn run(
-    command: &Command,
-    monitor: SocketAddr,
-    token: Option<SecretString>,
-) -> Result<()> {
-    let asked = Monitor { address: reachable(monitor), token };
+pub(crate) async fn run(command: &Command, monitor: SocketAddr, tokens: Tokens) -> Result<()> {
+    let asked = Monitor { address: reachable(monitor), tokens };
     match command {
         Command::Ack { component } => {
             let path = format!("/api/v1/components/{component}/ack");
@@ -63,28 +59,36 @@ pub(crate) async fn run(
     Ok(())
 }
 
+/// The running monitor's own: looking and changing have a scope each.
+pub(crate) struct Tokens {
+    pub(crate) read: Option<SecretString>,
+    pub(crate) operate: Option<SecretString>,
+}
+
 struct Monitor {
     address: SocketAddr,
-    token: Option<SecretString>,
+    tokens: Tokens,
 }
 
 impl Monitor {
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let url = format!("http://{}{path}", self.address);
         let client = outside::plain_client().map_err(anyhow::Error::msg)?;
+        let Tokens { read, operate } = &self.tokens;
+        let token = if method == Method::GET { read } else { operate };
         let mut request = client.request(method, &url);
-        if let Some(token) = &self.token {
+        if let Some(token) = token {
             request = request.bearer_auth(token.expose_secret());
         }
         if let Some(body) = body {
             request = request.json(body);
         }
         let asked = || format!("the monitor at http://{} cannot be asked", self.address);
-        read(request.send().await.with_context(asked)?).await
+        reply(request.send().await.with_context(asked)?).await
     }
 }
 
-async fn read(response: Response) -> Result<Value> {
+async fn reply(response: Response) -> Result<Value> {
     let status = response.status();
     let body = response.bytes().await?;
     let value: Value = serde_json::from_slice(&body).unwrap_or_default();
