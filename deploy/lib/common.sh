@@ -26,8 +26,17 @@ bind=${MCPMON_BIND:-127.0.0.1}
 # An address for all interfaces is none that can be asked.
 case $bind in 0.0.0.0 | '') reach=127.0.0.1 ;; *) reach=$bind ;; esac
 
-# Whether grafana is part of the stack is decided once per run, by prepare_images or by what runs.
+# Which optional services are part of the stack is decided once per run, by what is there and by
+# prepare_images. COMPOSE_PROFILES counts beside them; Compose itself would not look at it any more.
 profiles=()
+choose_profiles() {
+    local profile wanted=${COMPOSE_PROFILES:-}
+    profiles=()
+    for profile in "$@" ${wanted//,/ }; do
+        profiles+=(--profile "$profile")
+    done
+    ! exists health-monitor-2 || profiles+=(--profile ha)
+}
 
 compose() {
     # The project's variables are exported already; a second reading could only differ.
@@ -46,13 +55,13 @@ require_engine() {
             *) die "no Docker engine answers; start it (sudo systemctl start docker). It said: ${reason##*$'\n'}" ;;
         esac
     fi
-    running grafana && profiles=(--profile grafana)
-    return 0
+    if running grafana; then choose_profiles grafana; else choose_profiles; fi
 }
 
 port() {
     case $1 in
         exporter) echo "${MCPMON_EXPORTER_PORT:-9090}" ;;
+        health-monitor) echo "${MCPMON_HEALTH_MONITOR_PORT:-9095}" ;;
         prometheus) echo "${MCPMON_PROMETHEUS_PORT:-9091}" ;;
         alertmanager) echo "${MCPMON_ALERTMANAGER_PORT:-9093}" ;;
         grafana) echo "${MCPMON_GRAFANA_PORT:-3000}" ;;
@@ -61,13 +70,16 @@ port() {
 
 url() { echo "http://$reach:$(port "$1")"; }
 
-# The id of a service's running container.
+# The id of a service's running container: container SERVICE [OPTION OF docker ps]
 container() {
     docker ps --quiet --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME" \
-        --filter "label=com.docker.compose.service=$1"
+        --filter "label=com.docker.compose.service=$1" "${@:2}"
 }
 
 running() { [ -n "$(container "$1")" ]; }
+
+# Also one that has stopped.
+exists() { [ -n "$(container "$1" --all)" ]; }
 
 # Lines "service: state" of the containers that are not as they should be.
 not_healthy() {

@@ -30,6 +30,7 @@ doctor() {
         send_alert # now, for a group of alerts waits half a minute before it is told
         step_scrape && step_calls
         step_rules
+        step_monitor
         step_alert
         step_grafana
     fi
@@ -143,6 +144,87 @@ step_rules() {
     fi
 }
 
+# The stack's own parts, by their names in the health monitor's configuration.
+own_components=" exporter redis prometheus alertmanager "
+
+# What the monitor says, and a line "NAME STATE" for each component.
+monitor_reply=
+monitor_components() {
+    grep -o '"name":"[^"]*","kind":"[^"]*",\("server":"[^"]*",\)\{0,1\}"state":"[^"]*"' <<<"$monitor_reply" |
+        sed 's/"name":"\([^"]*\)".*"state":"\([^"]*\)"/\1 \2/' || true
+}
+
+# One component's error, as far as a quotation mark in it.
+monitor_error() {
+    grep -o "\"name\":\"$1\",.*" <<<"$monitor_reply" | sed 's/,"name":"[^"]*","kind":.*//; s/},{"name".*//' |
+        grep -o '"error":"[^"]*"' | head -n 1 | cut -d'"' -f4 || true
+}
+
+# Whether it has checked everything and finds the stack's own parts well, which may just have started:
+# what it found before is checked anew.
+monitor_content() {
+    local name is unwell=0
+    monitor_reply=$(ask health-monitor GET /api/v1/components "$(bearer read_token)") || return
+    while read -r name is; do
+        case $is in healthy | degraded) continue ;; esac
+        # Of others it is enough that they were checked.
+        case $own_components in *" $name "*) ;; *) [ "$is" = unknown ] || continue ;; esac
+        unwell=1
+        ask health-monitor POST "/api/v1/components/$name/check" "$(bearer operate_token)" >/dev/null || true
+    done < <(monitor_components)
+    return "$unwell"
+}
+
+# Components that were not checked for longer than the rules allow, which is ten minutes.
+monitor_overdue() {
+    local age
+    age=$(query 'max(job:mcp_component_last_check:objective_age)')
+    ask health-monitor GET /metrics "$(bearer read_token)" |
+        awk -v limit="${age:-600}" -v now="$(date +%s)" '
+            /^mcp_component_last_check_timestamp_seconds\{/ && now - $NF > limit {
+                sub(/.*component="/, ""); sub(/".*/, ""); print
+            }' | tr '\n' ' ' || true
+}
+
+step_monitor() {
+    local failing='' overdue name is error names=() remedy
+    eventually monitor_content || true
+    case $(status_of "$monitor_reply") in
+        200) ;;
+        '')
+            fail "the health monitor does not answer on $(url health-monitor)" \
+                "make logs ARGS=health-monitor shows why"
+            return ;;
+        *)
+            fail "the health monitor refuses the read token of $state/secrets (status $(status_of "$monitor_reply"))" \
+                "the token changed while it ran; start it again: make down && make up"
+            return ;;
+    esac
+    while read -r name is; do
+        names+=("$name")
+        case $is in
+            healthy) continue ;;
+            degraded | rate_limited | unsupported_transport)
+                note "the health monitor says that $name is $is: $(monitor_error "$name")"
+                continue ;;
+        esac
+        remedy="start it, or put its table in deploy/health-monitor/health-monitor.toml right; then make up"
+        case $own_components in *" $name "*) remedy="make logs ARGS=$name shows why" ;; esac
+        error=$(monitor_error "$name")
+        fail "the health monitor says that $name is $is${error:+: $error}" "$remedy"
+        failing=yes
+    done < <(monitor_components)
+    overdue=$(monitor_overdue)
+    if [ ${#names[@]} = 0 ]; then
+        fail "the health monitor checks nothing" \
+            "deploy/health-monitor/health-monitor.toml must name components; then make up"
+    elif [ -n "$overdue" ]; then
+        fail "the health monitor has not checked for long: $overdue" "make logs ARGS=health-monitor shows why"
+    elif [ -z "$failing" ]; then
+        pass "the health monitor checks ${names[*]}"
+    fi
+}
+
 # A synthetic alert on its way through Alertmanager to the receiver that every stack has.
 alert_name=
 alert_reply=
@@ -211,6 +293,7 @@ step_grafana() {
 print_addresses() {
     echo
     echo "Status page   $(url exporter)  any user, password in $state/secrets/read_token"
+    echo "Health        $(url health-monitor)/api/v1/components  Bearer token in $state/secrets/read_token"
     echo "Prometheus    $(url prometheus)"
     echo "Alertmanager  $(url alertmanager)"
     if running grafana; then

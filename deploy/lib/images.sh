@@ -1,7 +1,7 @@
 # Where the images come from. Sourced by deploy/stack.
 
 # What our images hold; deploy/image/Dockerfile compiles the same.
-programs=(mcp-exporter mcpmon)
+programs=(mcp-exporter mcp-health-monitor mcpmon)
 
 third_party() { compose --profile '*' config --images | grep -v '^mcpmon' | sort -u; }
 
@@ -22,9 +22,9 @@ prepare_images() {
     done
     image=$(compose --profile grafana config --images grafana | grep grafana/)
     if present "$image"; then
-        profiles=(--profile grafana)
+        choose_profiles grafana
     else
-        profiles=()
+        choose_profiles
         say "Grafana is left out: its image $image cannot be fetched; all else is complete"
     fi
 }

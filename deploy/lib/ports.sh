@@ -2,7 +2,7 @@
 
 require_free_ports() {
     local service taken=()
-    for service in exporter prometheus alertmanager grafana; do
+    for service in exporter health-monitor prometheus alertmanager grafana; do
         running "$service" && continue # its own port, then
         listens "$(port "$service")" && taken+=("$service")
     done
@@ -10,7 +10,7 @@ require_free_ports() {
     for service in "${taken[@]}"; do
         local number name
         number=$(port "$service")
-        name=MCPMON_$(echo "$service" | tr '[:lower:]' '[:upper:]')_PORT
+        name=MCPMON_$(echo "$service" | tr '[:lower:]-' '[:upper:]_')_PORT
         say "port $number, for $service, is taken$(holder "$number"); end that program," \
             "or choose another port: $name=$(free_after "$number") in .env" >&2
     done

@@ -27,11 +27,13 @@ create_secrets() {
     (umask 077 && mkdir -p "$state/secrets")
     chmod 700 "$state" "$state/secrets"
     local name
-    for name in read_token write_token webhook_token grafana_admin_password \
+    for name in read_token write_token webhook_token operate_token grafana_admin_password \
         redis_probe_password redis_health_monitor_password redis_remediation_password; do
         [ -s "$state/secrets/$name" ] || random | write_secret "$name"
     done
     redis_users | write_secret redis_users
+    printf 'redis://health-monitor:%s@redis:6379/0' "$(secret redis_health_monitor_password)" |
+        write_secret redis_health_monitor_url
     given SLACK_WEBHOOK_URL slack_webhook_url
     given DEADMAN_URL deadman_url
 }
@@ -59,6 +61,20 @@ redis_users() {
 }
 
 hash_of() { printf '%s' "$(secret "$1")" | sha256; }
+
+# What the health monitor's container is told only sometimes: render_health_monitor [with-demo]
+#
+# A file and no variables, so that `docker compose` by hand means the same containers.
+render_health_monitor() {
+    local name=MCPMON__HEALTH_MONITOR__COMPONENTS__BOUTIQUE
+    {
+        # An empty secret is a mistake to whoever is told to read it.
+        [ ! -s "$state/secrets/slack_webhook_url" ] ||
+            echo "MCPMON__SLACK__WEBHOOK_URL_FILE=/run/secrets/slack_webhook_url"
+        [ "${1:-}" != with-demo ] ||
+            printf '%s\n' "${name}__KIND=mcp" "${name}__URL=http://demo-server:8765/mcp"
+    } >"$state/health-monitor.env"
+}
 
 # A receiver without its secret would make Alertmanager refuse the whole file, so it is left out.
 render_alertmanager() {

@@ -34,6 +34,14 @@ class Receiver:
         self.server.shutdown()
         self.server.server_close()
 
+    def told(self, component: str) -> list[str]:
+        """The headlines of the health monitor's messages that say something of a component."""
+        return [
+            one["text"]
+            for one in self.messages
+            if one.get("text", "").startswith(":") and f"*{component}*:" in json.dumps(one)
+        ]
+
     def find(self, text: str) -> dict | None:
         """The first message that holds the text."""
         return next((one for one in self.messages if text in json.dumps(one)), None)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = ["alertmanager", "exporter", "prometheus", "redis"]
+SERVICES = ["alertmanager", "exporter", "health-monitor", "prometheus", "redis"]
 
 
 def until(condition, timeout: float, what: str):
@@ -89,20 +89,31 @@ class Stack:
 
     def __post_init__(self):
         self.state = self.work / self.project
-        names = ["EXPORTER", "PROMETHEUS", "ALERTMANAGER", "GRAFANA"]
-        self.ports = dict(zip([name.lower() for name in names], free_ports(len(names))))
+        names = ["exporter", "health-monitor", "prometheus", "alertmanager", "grafana"]
+        self.ports = dict(zip(names, free_ports(len(names))))
         self.environment = {
             **os.environ,
-            **{f"MCPMON_{name}_PORT": str(self.ports[name.lower()]) for name in names},
+            **self.port_variables(),
             "COMPOSE_PROJECT_NAME": self.project,
             "MCPMON_STATE": str(self.state),
             "MCPMON_DEMO_PACE": "0.5",
+        }
+
+    def port_variables(self) -> dict[str, str]:
+        """Where the services are published, as `make` is told."""
+        return {
+            f"MCPMON_{name.upper().replace('-', '_')}_PORT": str(port)
+            for name, port in self.ports.items()
         }
 
     def hasten(self) -> "Stack":
         """Short intervals instead of those for people, by a file beside docker-compose.yml."""
         prometheus = fast_prometheus(self.work / f"prometheus-{self.project}")
         self.environment["STACK_PROMETHEUS"] = str(prometheus)
+        self.monitored = self.work / f"health-monitor-{self.project}"
+        shutil.copytree(ROOT / "deploy/health-monitor", self.monitored)
+        readable(self.monitored)
+        self.environment["STACK_HEALTH_MONITOR"] = str(self.monitored)
         self.add_to_compose(ROOT / "tests/stack/override.yml")
         return self
 
@@ -164,6 +175,20 @@ class Stack:
             for one in samples
         }
 
+    def components(self) -> dict[str, dict]:
+        """What the health monitor says of each component."""
+        login = f"Bearer {self.secret('read_token')}"
+        status, body = self.request("health-monitor", "/api/v1/components", login)
+        assert status == 200, body
+        return {one["name"]: one for one in json.loads(body)["components"]}
+
+    def verdict(self) -> dict:
+        """What the exporter's page shows of the health monitor."""
+        login = f"Bearer {self.secret('read_token')}"
+        status, body = self.request("exporter", "/api/v1/status", login)
+        assert status == 200, body
+        return json.loads(body)["verdict"]
+
     def redis(self, user: str, *command: str) -> str:
         """What Redis answers to one of its users."""
         password = self.secret(f"redis_{user.replace('-', '_')}_password")
@@ -179,7 +204,14 @@ def fast_prometheus(folder: Path) -> Path:
     for file in [folder / "prometheus.yml", *(folder / "rules").glob("*.yml")]:
         text = re.sub(r"\b((?:scrape_|evaluation_)?interval): *\d+[sm]", r"\1: 2s", file.read_text())
         text = re.sub(r"\bfor: 1m$", "for: 4s", text, flags=re.MULTILINE)
-        file.write_text(text.replace("scrape_timeout: 10s", "scrape_timeout: 2s"))
+        text = text.replace("scrape_timeout: 10s", "scrape_timeout: 2s")
+        # How often a name is looked up is half a minute where nothing is said.
+        file.write_text(re.sub(r"^( +)type: A$", r"\g<0>\n\1refresh_interval: 2s", text, flags=re.M))
+    return readable(folder)
+
+
+def readable(folder: Path) -> Path:
+    """For the user of a container, who is none of this machine's."""
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
     return folder
@@ -202,6 +234,9 @@ def every_address_works(stack: Stack, welcome: str):
     bearer = f"Bearer {credentials.pop('Events')}"
     batch = {"server": "x", "source": "x", "observer": "api", "events": []}
     assert fetch("Events", login=bearer, body=batch)[0] == 202
+    bearer = f"Bearer {credentials.pop('Health')}"
+    status, page = fetch("Health", login=bearer)
+    assert status == 200 and json.loads(page)["components"]
     status, page = fetch("Prometheus")
     assert status == 200 and "Prometheus" in page
     status, page = fetch("Alertmanager")
@@ -209,5 +244,6 @@ def every_address_works(stack: Stack, welcome: str):
     assert fetch("Prometheus", "/-/ready")[0] == fetch("Alertmanager", "/-/ready")[0] == 200
     status, page = fetch("Runbook")
     assert status == 200 and page.startswith("# Runbook\n")
-    others = set(printed) - {"Status page", "Events", "Prometheus", "Alertmanager", "Runbook"}
+    known = {"Status page", "Events", "Health", "Prometheus", "Alertmanager", "Runbook"}
+    others = set(printed) - known
     assert not others and not credentials, f"not fetched: {others}"

@@ -62,11 +62,12 @@ def test_redis_is_reached_by_nobody_who_has_no_business_there(demo):
     networks = {
         name: set(one["NetworkSettings"]["Networks"]) for name, one in demo.containers().items()
     }
-    redis = networks.pop("redis")
-    assert redis == {f"{demo.project}_coordination"}
-    assert all(not redis & others for others in networks.values())
-    prometheus, demo_server = networks["prometheus"], networks["demo-server"]
-    assert not prometheus & demo_server
+    coordination = f"{demo.project}_coordination"
+    assert networks["redis"] == {coordination}
+    assert {name for name in networks if coordination in networks[name]} == {
+        "redis", "health-monitor",
+    }  # fmt: skip
+    assert not networks["prometheus"] & networks["demo-server"]
 
 
 def test_secrets_stay_in_a_closed_folder(stack):
@@ -129,7 +130,7 @@ def test_the_demo_is_well_as_long_as_its_calls_come_to_an_end(demo):
     address = ("127.0.0.1:8765", "127.0.0.1:1")
     well, unwell = (
         subprocess.run(
-            ["docker", "exec", demo.container("demo-client"), "mcpmon", "demo-health", one],
+            ["docker", "exec", demo.container("demo-server"), "mcpmon", "demo-health", one],
             capture_output=True, text=True, check=False,
         )
         for one in address
@@ -163,6 +164,171 @@ def test_up_twice_is_harmless(demo):
     demo.make("up")
     figures.append(f"make up, again: {time.monotonic() - begun:.1f} s")
     assert (lives(), secrets()) == before
+
+
+PARTS = ["alertmanager", "exporter", "prometheus", "redis"]
+
+
+def test_the_health_monitor_finds_the_stack_and_the_demo_well(demo):
+    def well():
+        return {one["state"] for one in demo.components().values()} == {"healthy"}
+
+    until(well, 30, "everything is healthy")
+    assert sorted(demo.components()) == sorted([*PARTS, "boutique"])
+    assert demo.components()["boutique"]["tools"]["listed"] >= 9
+    assert demo.request("health-monitor", "/api/v1/components")[0] == 401
+    up = "max by (component) (mcp_component_up == 1)"
+    until(lambda: len(demo.query(up)) == len(PARTS) + 1, 30, "Prometheus has each component")
+    assert list(demo.query('up{job="mcp_health_monitor"}').values()) == [1]
+    assert list(demo.query('mcp_coordination_up{backend="redis"}').values()) == [1]
+    verdict = demo.verdict()
+    assert verdict["source"] == "health monitor"
+    assert len(verdict["components"]) == len(PARTS) + 1
+
+
+def test_the_health_monitor_reads_its_file_again_at_make_up(demo):
+    file = demo.monitored / "health-monitor.toml"
+    text, container = file.read_text(), demo.container("health-monitor")
+    page = '[health_monitor.components.page]\nkind = "http"\nurl = "http://exporter:9090/health"\n'
+    loaded = 'mcp_config_last_reload_successful{job="mcp_health_monitor"}'
+    try:
+        file.write_text(f"{text}\n{page}")
+        demo.make("up")
+        until(lambda: demo.components().get("page", {}).get("state") == "healthy", 30, "it is checked")
+        file.write_text(text + "\n[health_monitor.components.page]\nkind = 'htp'\n")
+        demo.make("up")
+        until(lambda: list(demo.query(loaded).values()) == [0], 30, "the reload has failed")
+        assert "page" in demo.components()
+    finally:
+        file.write_text(text)
+        demo.make("up")
+    until(lambda: list(demo.query(loaded).values()) == [1], 30, "the reload is well again")
+    assert sorted(demo.components()) == sorted([*PARTS, "boutique"])
+    assert demo.container("health-monitor") == container
+
+
+def test_a_server_that_stops_turns_red_and_people_are_told_once_and_once_of_its_recovery(demo, slack):
+    told = len(slack.told("boutique"))
+    silent = 'ALERTS{alertname="MonitorSilent"}'
+    assert not demo.query(silent)
+    begun = time.monotonic()
+    docker("stop", demo.container("demo-server"))
+
+    def red():
+        verdict = demo.verdict()
+        # The demo's own calls may be reasons, too.
+        told = any(why.startswith("boutique is unhealthy") for why in verdict["reasons"])
+        return verdict["status"] == "red" and told
+
+    until(lambda: len(slack.told("boutique")) > told, 60, "Slack has the message")
+    figures.append(f"MCP server stopped to Slack message: {time.monotonic() - begun:.0f} s")
+    until(red, 15, "the exporter's page is red for it")
+    assert demo.components()["boutique"]["state"] == "unhealthy"
+    report = demo.make("doctor", code=1, MCPMON_DOCTOR_PATIENCE="2")
+    assert "FAILED  the health monitor says that boutique is unhealthy: " in report
+    assert "remedy: start it, or put its table in deploy/health-monitor" in report
+    # Prometheus knows it too, and leaves the telling to the monitor.
+    down = 'ALERTS{alertname="McpServerDown",alertstate="firing",server="boutique"}'
+    until(lambda: demo.query(down), 60, "McpServerDown fires")
+    failures = demo.components()["boutique"]["consecutive_failures"]
+    until(
+        lambda: demo.components()["boutique"]["consecutive_failures"] > failures + 5,
+        60, "it was checked on and on",
+    )  # fmt: skip
+    assert len(slack.told("boutique")) == told + 1
+    assert slack.told("boutique")[-1] == ":red_circle: boutique is down"
+
+    begun = time.monotonic()
+    docker("start", demo.container("demo-server"))
+    until(lambda: len(slack.told("boutique")) > told + 1, 60, "Slack has the recovery")
+    figures.append(f"MCP server started to Slack's recovery: {time.monotonic() - begun:.0f} s")
+    assert slack.told("boutique")[-1] == ":large_green_circle: boutique recovered"
+    recovery = slack.find("boutique recovered")
+    assert re.search(r"\*boutique\*: down for (\d+ min )?\d+ s ", json.dumps(recovery))
+    until(lambda: not demo.query(down), 30, "McpServerDown ends")
+    until(lambda: not red(), 30, "the page is not red for it")
+    assert len(slack.told("boutique")) == told + 2
+    assert not slack.find("McpServerDown") and not demo.query(silent)
+
+
+def test_two_monitors_are_one_to_their_user_and_one_of_them_may_die(demo, slack):
+    told = len(slack.told("boutique"))
+    up = 'up{job="mcp_health_monitor"} == 1'
+    demo.make("up", COMPOSE_PROFILES="ha")
+    until(lambda: len(demo.query(up)) == 2, 30, "both are scraped")
+    docker("stop", demo.container("demo-server"))
+    until(lambda: len(slack.told("boutique")) > told, 60, "Slack has the message")
+    # The one whose name the exporter asks, and whose port is published.
+    docker("kill", demo.container("health-monitor"))
+    until(lambda: len(demo.query(up)) == 1, 30, "one is left")
+
+    def page():
+        verdict = demo.verdict()
+        of = {one["name"]: one for one in verdict["components"]}
+        return verdict["source"] == "health monitor" and of.get("boutique")
+
+    seen = until(page, 15, "the exporter's page has the other's words")
+    assert seen["state"] == "unhealthy"
+    until(
+        lambda: (page() or seen)["consecutive_failures"] > seen["consecutive_failures"] + 5,
+        60, "the other one checks on",
+    )  # fmt: skip
+    docker("start", demo.container("demo-server"))
+    until(lambda: len(slack.told("boutique")) > told + 1, 60, "Slack has the recovery")
+    demo.make("up")
+    until(lambda: len(demo.query(up)) == 2, 30, "both are scraped again")
+    until(lambda: demo.components()["boutique"]["state"] == "healthy", 30, "it is healthy")
+    assert [text.split()[0] for text in slack.told("boutique")[told:]] == [
+        ":red_circle:", ":large_green_circle:",
+    ]  # fmt: skip
+    assert not demo.query('ALERTS{alertname="MonitorSilent"}')
+    docker("rm", "--force", demo.container("health-monitor-2"))
+
+
+def test_people_are_told_without_redis_and_the_monitor_finds_back_to_it(demo, slack):
+    told = len(slack.told("boutique"))
+    coordination = 'min(mcp_coordination_up{backend="redis"})'
+    docker("stop", demo.container("redis"))
+    until(lambda: demo.query(coordination) == {(): 0}, 30, "coordination is down")
+    assert demo.verdict()["status"] in ("yellow", "red")
+    docker("pause", demo.container("demo-server"))
+    until(lambda: len(slack.told("boutique")) > told, 60, "Slack has the message")
+    docker("start", demo.container("redis"))
+    until(lambda: demo.query(coordination) == {(): 1}, 60, "coordination is up")
+    assert demo.components()["boutique"]["up"] is False
+    failures = demo.components()["boutique"]["consecutive_failures"]
+    until(
+        lambda: demo.components()["boutique"]["consecutive_failures"] > failures + 3,
+        60, "it is counted on in Redis",
+    )  # fmt: skip
+    docker("unpause", demo.container("demo-server"))
+    until(lambda: len(slack.told("boutique")) > told + 1, 60, "Slack has the recovery")
+    until(lambda: demo.components()["redis"]["state"] == "healthy", 60, "Redis is well")
+    assert [text.split()[0] for text in slack.told("boutique")[told:]] == [
+        ":red_circle:", ":large_green_circle:",
+    ]  # fmt: skip
+
+
+def test_operators_talk_to_the_monitor_in_its_container(demo):
+    def run(*words: str) -> subprocess.CompletedProcess:
+        command = ["docker", "exec", demo.container("health-monitor"), "mcp-health-monitor", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    def operate(*words: str) -> str:
+        done = run(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    begin = operate("maintenance", "start", "boutique", "--for", "30m", "--reason", "a deploy")
+    assert begin == "boutique: in maintenance for 30m"
+    assert "a deploy" in operate("maintenance", "list")
+    until(lambda: "maintenance" in demo.components()["boutique"], 15, "it is in maintenance")
+    operate("maintenance", "end", "boutique")
+    assert operate("maintenance", "list") == "no maintenance window is open"
+    # Its exit code is the overall status, which the demo's own calls have a say in.
+    once = run("--config", "/etc/mcpmon/health-monitor.toml", "--once")
+    assert once.returncode in (0, 1, 2), once.stderr
+    assert all(f"✅ {name.upper()}" in once.stdout for name in PARTS)
 
 
 # Grafana itself cannot be had: a stand-in answers what the doctor asks. This proves the doctor's step,
@@ -202,7 +368,10 @@ def test_the_doctor_asks_grafana_for_a_query(demo, stand_in_for_grafana):
 
 
 def test_an_alert_fires_reaches_slack_and_resolves(demo, slack):
+    told = slack.told("boutique")
     demo.make("demo-stop")
+    assert "boutique" not in demo.components()
+    assert slack.told("boutique") == told, "its end is no trouble"
     hasten_groups(demo)
     begun = time.monotonic()
     docker("stop", demo.container("exporter"))
@@ -262,11 +431,11 @@ def test_the_doctor_names_what_is_broken_and_what_helps(stack):
 
 def test_a_port_that_is_taken_is_named_with_another(stack):
     second = Stack(stack.work / "second")
-    ports = {f"MCPMON_{name.upper()}_PORT": str(port) for name, port in stack.ports.items()}
-    report = second.make("up", code=1, **ports)
+    report = second.make("up", code=1, **stack.port_variables())
     taken = f"port {stack.ports['exporter']}, for exporter, is taken by the container"
     assert f"{taken} {stack.project}-exporter-1" in report
     assert re.search(r"choose another port: MCPMON_EXPORTER_PORT=\d+ in .env", report)
+    assert re.search(r"choose another port: MCPMON_HEALTH_MONITOR_PORT=\d+ in .env", report)
     assert second.listed("ps", "--all") == [] and not second.state.exists()
 
 

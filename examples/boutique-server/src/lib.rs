@@ -55,6 +55,9 @@ pub struct Args {
     /// Where to serve Streamable HTTP, on /mcp; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:8765", conflicts_with = "stdio")]
     listen: SocketAddr,
+    /// Another name under which clients may ask, beside those of loopback; may be given again.
+    #[arg(long = "allow-host", value_name = "HOST", conflicts_with = "stdio")]
+    hosts: Vec<String>,
     /// Serve standard input and output instead.
     #[arg(long)]
     stdio: bool,
@@ -91,7 +94,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             .await
             .with_context(|| format!("cannot listen on {}", args.listen))?;
         writeln!(io::stdout(), "listening on http://{}/mcp", listener.local_addr()?)?;
-        serve(listener, monitor.clone(), args.options, stop).await?;
+        serve(listener, args.hosts, monitor.clone(), args.options, stop).await?;
     }
     if let Err(unsent) = monitor.shutdown_async(FLUSH).await {
         tracing::warn!("{unsent}");
@@ -104,13 +107,14 @@ pub fn tool_names() -> impl Iterator<Item = String> {
     tools::list().into_iter().map(|tool| tool.name.into_owned())
 }
 
-/// Serves Streamable HTTP on `listener` under `/mcp` until `shutdown` is done; `/health/ready` answers
-/// as long.
+/// Serves Streamable HTTP on `listener` under `/mcp` until `shutdown` is done, under the names of
+/// loopback and `hosts`; `/health/ready` answers as long.
 ///
 /// # Errors
 /// When the listener fails.
 pub async fn serve(
     listener: TcpListener,
+    hosts: Vec<String>,
     monitor: Monitor,
     options: Options,
     shutdown: impl Future<Output = ()> + Send + 'static,
@@ -118,10 +122,11 @@ pub async fn serve(
     let house = open_house(monitor.clone(), options);
     let connections = Connections::new(monitor.clone(), Transport::Http);
     let stop = CancellationToken::new();
-    let config = StreamableHttpServerConfig::default()
+    let mut config = StreamableHttpServerConfig::default()
         // A client that went away is noticed by the next write at the latest.
         .with_sse_keep_alive(Some(Duration::from_secs(1)))
         .with_cancellation_token(stop.clone());
+    config.allowed_hosts.extend(hosts);
     let mcp = StreamableHttpService::new(
         move || Ok(Boutique::new(Arc::clone(&house), connections.open())),
         Arc::new(LocalSessionManager::default()),

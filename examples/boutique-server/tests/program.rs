@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rmcp::ServiceExt;
 use rmcp::model::CallToolRequestParams;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
 fn program(arguments: &[&str]) -> Child {
@@ -36,6 +36,28 @@ async fn it_says_where_it_listens_and_ends_with_its_stdin() {
     tokio::net::TcpStream::connect(address).await.unwrap();
     drop(child.stdin.take());
     assert_eq!(exit_code(child).await, Some(0));
+}
+
+/// The status of a request under that name.
+async fn asked_as(address: &str, host: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!("POST /mcp HTTP/1.0\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let line = BufReader::new(stream).lines().next_line().await.unwrap().unwrap();
+    line.split(' ').nth(1).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn it_answers_to_loopback_and_to_the_names_that_it_was_given() {
+    let mut child = program(&["--listen", "127.0.0.1:0", "--allow-host", "shop.example"]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = lines.next_line().await.unwrap().unwrap();
+    let address = line.strip_prefix("listening on http://").unwrap().strip_suffix("/mcp").unwrap();
+    assert_eq!(asked_as(address, "evil.example").await, "403");
+    // An empty request is none that MCP accepts, and it was let in.
+    for host in [address, "shop.example", "shop.example:8765"] {
+        assert_ne!(asked_as(address, host).await, "403", "{host}");
+    }
 }
 
 #[tokio::test]

@@ -29,8 +29,8 @@ impl Server {
         let stopped = async {
             let _ = stopped.await;
         };
-        let served =
-            tokio::spawn(boutique_server::serve(listener, monitor.clone(), OPTIONS, stopped));
+        let served = boutique_server::serve(listener, vec![], monitor.clone(), OPTIONS, stopped);
+        let served = tokio::spawn(served);
         Self { address, stop, served }
     }
 

@@ -37,6 +37,7 @@ impl Boutique {
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(boutique_server::serve(
             listener,
+            Vec::new(),
             monitor.clone(),
             Options { seed: 1, pace },
             async {

@@ -1,7 +1,7 @@
 //! Which names we answer to. A web page that a person opens can make the browser ask a service on
 //! loopback, under a name of the page's choice (DNS rebinding); `Host` and `Origin` give it away.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use actix_web::Error;
@@ -26,6 +26,8 @@ const OPEN_PATHS: [&str; 3] = ["/health", "/health/live", "/health/ready"];
 pub struct AllowedHosts {
     section: String,
     hosts: Vec<Authority>,
+    /// Whether it listens on every address, and so under addresses that it does not know.
+    every_address: bool,
 }
 
 /// `host` or `host:port`. Without a port, any port will do.
@@ -45,12 +47,16 @@ impl AllowedHosts {
              without a port.",
             |names| names.iter().map(|name| Authority::new(name)).collect::<Result<_, _>>(),
         );
-        Self { section: section.to_owned(), hosts }
+        Self { section: section.to_owned(), hosts, every_address: false }
     }
 
-    /// Adds the address that the service listens on: who can reach it asks by it.
+    /// Adds the address that the service listens on: who can reach it asks by it, as Prometheus does
+    /// with the addresses that it found for a name. Rebinding needs a name, so that where it listens
+    /// on every address, any will do.
     pub(super) fn add_address(&mut self, ip: IpAddr) {
-        if !ip.is_unspecified() {
+        if ip.is_unspecified() {
+            self.every_address = true;
+        } else {
             // With a port, an IPv6 address gets its brackets.
             let text = SocketAddr::new(ip, 0).to_string();
             self.hosts.extend(
@@ -70,14 +76,17 @@ impl AllowedHosts {
             return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
         };
         let host = host.to_str().unwrap_or_default();
-        if !self.allows(host) {
+        let by_address = self.every_address && is_address(host);
+        if !by_address && !self.allows(host) {
             return Err(self.refusal("Host", host));
         }
         for origin in headers.get_all(ORIGIN) {
             let origin = origin.to_str().unwrap_or_default();
             let authority =
                 origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-            if !authority.is_some_and(|authority| self.allows(authority)) {
+            // A page at another address is another's; one at the address that was asked is our own.
+            let own = |authority| (by_address && authority == host) || self.allows(authority);
+            if !authority.is_some_and(own) {
                 return Err(self.refusal("Origin", origin));
             }
         }
@@ -111,7 +120,7 @@ impl Authority {
             let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
             let legal = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
             match inner {
-                Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+                Some(address) => address.parse::<Ipv6Addr>().is_ok(),
                 None => !host.is_empty() && host.chars().all(legal),
             }
         };
@@ -152,6 +161,17 @@ where
     })
 }
 
+/// Whether the host is an address and no name.
+fn is_address(authority: &str) -> bool {
+    split(authority).is_some_and(|(host, _)| {
+        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        match inner {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => host.parse::<Ipv4Addr>().is_ok(),
+        }
+    })
+}
+
 /// Host and port; `None` when it is neither `host` nor `host:port`.
 fn split(authority: &str) -> Option<(&str, Option<u16>)> {
     let end_of_host = authority.rfind(']').map_or(0, |bracket| bracket + 1);
@@ -185,7 +205,7 @@ mod tests {
     #[test]
     fn the_address_that_it_listens_on_is_its_own() {
         let allows = |ip: &str, host: &str| {
-            let mut hosts = AllowedHosts { section: String::new(), hosts: Vec::new() };
+            let mut hosts = hosts("monitor.example");
             hosts.add_address(ip.parse().unwrap());
             hosts.allows(host)
         };
@@ -193,7 +213,31 @@ mod tests {
         assert!(allows("127.0.0.2", "127.0.0.2"));
         assert!(allows("fd00::7", "[fd00::7]:9090"));
         assert!(!allows("10.0.0.7", "10.0.0.8:9090"));
-        assert!(!allows("0.0.0.0", "0.0.0.0:9090"));
+    }
+
+    #[test]
+    fn where_it_listens_on_every_address_it_is_asked_by_any_and_by_no_other_name() {
+        let verdict = |host: &str, origin: Option<&str>| {
+            let mut hosts = hosts("monitor.example");
+            hosts.add_address("0.0.0.0".parse().unwrap());
+            let mut map = HeaderMap::new();
+            map.append(HOST, HeaderValue::from_str(host).unwrap());
+            if let Some(origin) = origin {
+                map.append(ORIGIN, HeaderValue::from_str(origin).unwrap());
+            }
+            hosts.check(&map).is_ok()
+        };
+        assert!(verdict("172.18.0.5:9095", None));
+        assert!(verdict("[fd00::7]:9095", None));
+        assert!(verdict("monitor.example", None));
+        assert!(verdict("172.18.0.5:9095", Some("http://172.18.0.5:9095")));
+        for host in ["evil.example", "172.18.0.5.evil.example", "172.18.0", "[fd00::7]evil", ""] {
+            assert!(!verdict(host, None), "{host}");
+        }
+        for origin in ["http://172.18.0.6:9095", "http://172.18.0.5:80", "http://evil.example"] {
+            assert!(!verdict("172.18.0.5:9095", Some(origin)), "{origin}");
+        }
+        assert!(!verdict("monitor.example", Some("http://172.18.0.5:9095")));
     }
 
     fn verdict(headers: &[(HeaderName, &str)]) -> u16 {
