@@ -3,8 +3,11 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use tokio::time::Instant;
 
 /// A connection that is kept.
 #[derive(Debug)]
@@ -62,6 +65,16 @@ pub(crate) fn get(address: &str, path: &str) -> anyhow::Result<String> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     let body = Connection::open(address)?.exchange(request.as_bytes())?;
     String::from_utf8(body).with_context(|| format!("GET {path} gave no text"))
+}
+
+/// Waits for a server that does not say when it listens.
+pub(crate) fn await_answer(address: &str, path: &str) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while get(address, path).is_err() {
+        ensure!(Instant::now() < deadline, "nobody answers at {address}");
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 /// A POST, ready to send.
