@@ -25,31 +25,51 @@ impl Connection {
     pub(crate) fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Vec<u8>> {
         self.0.get_mut().write_all(request).context("cannot send a request")?;
         let status = self.line()?;
-        let mut length = None;
+        let (mut length, mut chunked) = (None, false);
         loop {
             let header = self.line()?;
             if header.is_empty() {
                 break;
             }
-            if let Some((name, value)) = header.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
+            let Some((name, value)) = header.split_once(':') else { continue };
+            if name.eq_ignore_ascii_case("content-length") {
                 length = Some(value.trim().parse().context("Content-Length is no number")?);
             }
+            chunked |= name.eq_ignore_ascii_case("transfer-encoding") && value.trim() == "chunked";
         }
-        let mut body = match length {
-            Some(length) => vec![0; length],
-            None => Vec::new(),
-        };
-        match length {
-            Some(_) => self.0.read_exact(&mut body),
+        let body = match length {
+            Some(length) => self.exactly(length)?,
+            None if chunked => self.chunks()?,
             // HTTP/1.0: to the end.
-            None => self.0.read_to_end(&mut body).map(|_| ()),
-        }
-        .context("cannot read a reply")?;
+            None => {
+                let mut body = Vec::new();
+                self.0.read_to_end(&mut body).context("cannot read a reply")?;
+                body
+            }
+        };
         let good = status.split(' ').nth(1).is_some_and(|code| code.starts_with('2'));
         ensure!(good, "the reply is {status}: {}", String::from_utf8_lossy(&body));
         Ok(body)
+    }
+
+    fn chunks(&mut self) -> anyhow::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let length = self.line()?;
+            let length = usize::from_str_radix(&length, 16).context("a chunk has no length")?;
+            body.extend(self.exactly(length)?);
+            // What ends a chunk, and after the last one the trailers that nobody sends.
+            self.line()?;
+            if length == 0 {
+                return Ok(body);
+            }
+        }
+    }
+
+    fn exactly(&mut self, length: usize) -> anyhow::Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        self.0.read_exact(&mut bytes).context("cannot read a reply")?;
+        Ok(bytes)
     }
 
     fn line(&mut self) -> anyhow::Result<String> {

@@ -51,7 +51,7 @@ pub(crate) fn tapped_echo(exporter: &str) -> anyhow::Result<Command> {
 /// The command that runs a monitor with this configuration.
 pub(crate) fn monitor(config: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new(build("mcp-health-monitor")?);
-    command.arg("--config").arg(config).env("RUST_LOG", "warn");
+    command.arg("--config").arg(config).env("RUST_LOG", "error");
     Ok(command)
 }
 
