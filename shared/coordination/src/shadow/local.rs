@@ -138,14 +138,13 @@ impl Local {
                     notes.forget(key, None);
                 }
             }
+            // As we wrote it.
+            (Some(document), Some(_)) if self.memory.holds(key, document) => {}
             // Another wrote into a document of ours: it ends when ours did.
             (Some(document), Some(own)) => {
                 let left = own.until.map(|until| until.saturating_sub(unix_ms()));
-                let known = self.memory.contents_of(key);
                 self.memory.install(key, document.clone(), left.map(Duration::from_millis));
-                if known.as_ref() != Some(document) {
-                    notes.keep(key, document, Own { unseen: false, ..own });
-                }
+                notes.keep(key, document, Own { unseen: false, ..own });
             }
             (Some(document), None) => self.memory.install(key, document.clone(), Some(READ_TTL)),
         }
