@@ -20,8 +20,9 @@ use crate::snapshot::{OwnTrouble, Snapshot, Watched};
 /// How old another replica's result may be before this one shows it.
 const REFRESH: Duration = Duration::from_secs(3);
 
-/// How long results are collected into one snapshot.
-const COLLECT: Duration = Duration::from_millis(200);
+/// How long results are collected into one snapshot. With a thousand components a snapshot, with the
+/// report and the messages that follow from it, costs as much as ten checks.
+const COLLECT: Duration = Duration::from_millis(500);
 
 /// So many checks in a row in which our own side failed are more than a hiccup.
 const OWN_FAILURES: u32 = 3;

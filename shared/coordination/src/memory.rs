@@ -105,10 +105,22 @@ impl Store for Memory {
     }
 
     async fn list(&self, prefix: &Key) -> Result<Vec<(Key, Document)>, Error> {
+        let now = Instant::now();
+        let (mut present, mut over) = (Vec::new(), Vec::new());
         let mut state = self.lock();
-        state.forget_documents(Instant::now());
-        let below = state.documents.iter().filter(|(key, _)| key.is_below(prefix));
-        Ok(below.map(|(key, kept)| (key.clone(), kept.document.clone())).collect())
+        // They stand together; the others may be thousands.
+        let from_there = state.documents.range(prefix.first_below()..);
+        for (key, kept) in from_there.take_while(|(key, _)| key.is_below(prefix)) {
+            if kept.is_over(now) {
+                over.push(key.clone());
+            } else {
+                present.push((key.clone(), kept.document.clone()));
+            }
+        }
+        for key in over {
+            state.documents.remove(&key);
+        }
+        Ok(present)
     }
 
     async fn put(
@@ -240,17 +252,22 @@ impl Store for Memory {
     }
 }
 
+impl Kept {
+    fn is_over(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+}
+
 impl State {
     fn document(&mut self, key: &Key, now: Instant) -> Option<Document> {
-        let over = |kept: &Kept| kept.until.is_some_and(|until| until <= now);
-        if self.documents.get(key).is_some_and(over) {
+        if self.documents.get(key).is_some_and(|kept| kept.is_over(now)) {
             self.documents.remove(key);
         }
         self.documents.get(key).map(|kept| kept.document.clone())
     }
 
     fn forget_documents(&mut self, now: Instant) {
-        self.documents.retain(|_, kept| kept.until.is_none_or(|until| until > now));
+        self.documents.retain(|_, kept| !kept.is_over(now));
     }
 
     fn lease(&mut self, name: &Key, now: Instant) -> Option<&mut Held> {

@@ -255,6 +255,11 @@ impl Key {
         Self::new(&text.split(':').collect::<Vec<_>>())
     }
 
+    /// Not after any of the keys below this one.
+    pub(crate) fn first_below(&self) -> Self {
+        Self(format!("{}:", self.0))
+    }
+
     /// Whether this is one of the keys below `prefix`.
     pub(crate) fn is_below(&self, prefix: &Self) -> bool {
         self.0.strip_prefix(&prefix.0).is_some_and(|rest| rest.starts_with(':'))

@@ -3,8 +3,11 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use tokio::time::Instant;
 
 /// A connection that is kept.
 #[derive(Debug)]
@@ -22,31 +25,51 @@ impl Connection {
     pub(crate) fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Vec<u8>> {
         self.0.get_mut().write_all(request).context("cannot send a request")?;
         let status = self.line()?;
-        let mut length = None;
+        let (mut length, mut chunked) = (None, false);
         loop {
             let header = self.line()?;
             if header.is_empty() {
                 break;
             }
-            if let Some((name, value)) = header.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
+            let Some((name, value)) = header.split_once(':') else { continue };
+            if name.eq_ignore_ascii_case("content-length") {
                 length = Some(value.trim().parse().context("Content-Length is no number")?);
             }
+            chunked |= name.eq_ignore_ascii_case("transfer-encoding") && value.trim() == "chunked";
         }
-        let mut body = match length {
-            Some(length) => vec![0; length],
-            None => Vec::new(),
-        };
-        match length {
-            Some(_) => self.0.read_exact(&mut body),
+        let body = match length {
+            Some(length) => self.exactly(length)?,
+            None if chunked => self.chunks()?,
             // HTTP/1.0: to the end.
-            None => self.0.read_to_end(&mut body).map(|_| ()),
-        }
-        .context("cannot read a reply")?;
+            None => {
+                let mut body = Vec::new();
+                self.0.read_to_end(&mut body).context("cannot read a reply")?;
+                body
+            }
+        };
         let good = status.split(' ').nth(1).is_some_and(|code| code.starts_with('2'));
         ensure!(good, "the reply is {status}: {}", String::from_utf8_lossy(&body));
         Ok(body)
+    }
+
+    fn chunks(&mut self) -> anyhow::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let length = self.line()?;
+            let length = usize::from_str_radix(&length, 16).context("a chunk has no length")?;
+            body.extend(self.exactly(length)?);
+            // What ends a chunk, and after the last one the trailers that nobody sends.
+            self.line()?;
+            if length == 0 {
+                return Ok(body);
+            }
+        }
+    }
+
+    fn exactly(&mut self, length: usize) -> anyhow::Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        self.0.read_exact(&mut bytes).context("cannot read a reply")?;
+        Ok(bytes)
     }
 
     fn line(&mut self) -> anyhow::Result<String> {
@@ -62,6 +85,16 @@ pub(crate) fn get(address: &str, path: &str) -> anyhow::Result<String> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     let body = Connection::open(address)?.exchange(request.as_bytes())?;
     String::from_utf8(body).with_context(|| format!("GET {path} gave no text"))
+}
+
+/// Waits for a server that does not say when it listens.
+pub(crate) fn await_answer(address: &str, path: &str) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while get(address, path).is_err() {
+        ensure!(Instant::now() < deadline, "nobody answers at {address}");
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 /// A POST, ready to send.

@@ -2,6 +2,9 @@
 //! interleaved run, prints the figures, and holds them against the budgets. A missed budget is a
 //! failure. `docs/BENCHMARKS.md` explains the method and keeps the figures of the last full run.
 
+mod coordination;
+mod debian;
+mod detect;
 mod echo;
 mod floor;
 mod footprint;
@@ -9,6 +12,7 @@ mod hostile;
 mod http;
 mod ingest;
 mod machine;
+mod monitor;
 mod otel;
 mod process;
 mod product;
@@ -19,6 +23,7 @@ mod rounds;
 mod scrape;
 mod stalls;
 mod tap;
+mod targets;
 mod workload;
 
 use std::io::{self, Write};
@@ -62,6 +67,12 @@ enum Benchmark {
     Tap,
     /// Sizes, memory and start.
     Footprint,
+    /// Probes, beside blackbox_exporter.
+    Monitor,
+    /// What a check asks of Redis, beside redis-benchmark.
+    Coordination,
+    /// How soon an incident opens.
+    Detect,
 }
 
 /// Programs under measurement that are this program again.
@@ -88,6 +99,9 @@ impl Benchmark {
             Self::Ingest => ingest::run(),
             Self::Tap => tap::run(),
             Self::Footprint => footprint::run(),
+            Self::Monitor => monitor::run(),
+            Self::Coordination => coordination::run(),
+            Self::Detect => detect::run(),
             Self::All => unreachable!("chosen() replaced it"),
         }
     }

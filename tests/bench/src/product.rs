@@ -2,7 +2,7 @@
 //! unify features and measure something else.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
@@ -45,6 +45,13 @@ pub(crate) fn tapped_echo(exporter: &str) -> anyhow::Result<Command> {
     let echo = process::helper("echo-helper")?;
     command.args(["--server", "bench", "--exporter", &format!("http://{exporter}"), "--"]);
     command.arg(echo.get_program()).args(echo.get_args());
+    Ok(command)
+}
+
+/// The command that runs a monitor with this configuration.
+pub(crate) fn monitor(config: &Path) -> anyhow::Result<Command> {
+    let mut command = Command::new(build("mcp-health-monitor")?);
+    command.arg("--config").arg(config).env("RUST_LOG", "error");
     Ok(command)
 }
 

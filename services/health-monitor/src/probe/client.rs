@@ -56,6 +56,10 @@ pub(super) struct Request<'a> {
     pub(super) deadline: Duration,
 }
 
+/// A request as an error names it. Most checks are good and need no text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a>(pub(super) &'a Url);
+
 /// What came back.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
@@ -101,6 +105,11 @@ impl Client {
                 .no_proxy()
                 // A component that takes no new connections is down for everybody else.
                 .pool_max_idle_per_host(0)
+                // It ends with the reply or the deadline; each of these would be a call to the system.
+                .tcp_keepalive(None)
+                .tcp_keepalive_interval(None)
+                .tcp_keepalive_retries(None)
+                .tcp_user_timeout(None)
                 .user_agent(concat!("mcp-health-monitor/", env!("CARGO_PKG_VERSION")))
                 .build()
                 .expect("TLS and the resolver are handed over, nothing is read from the system")
@@ -117,7 +126,7 @@ impl Client {
     /// # Errors
     /// When there is no such reply by the deadline: what that says of the component.
     pub(super) async fn get(&self, request: Request<'_>) -> Result<Reply, Finding> {
-        let asked = format!("GET {}", shown(request.url));
+        let asked = Asked(request.url);
         if let (Some(why), "https") = (&self.no_trust, request.url.scheme()) {
             let error = format!("{asked}: no certificate can be checked here: {why}");
             return Err(Finding::unknown(Unknown::OurSide, error));
@@ -126,8 +135,10 @@ impl Client {
         let asking = PROGRESS.scope(Arc::clone(&progress), self.ask(&request, &progress));
         match timeout(request.deadline, asking).await {
             Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(error)) => Err(trouble::finding(&asked, request.url.scheme(), &error)),
-            Err(_) => Err(progress.too_late(&asked, request.deadline)),
+            Ok(Err(error)) => {
+                Err(trouble::finding(&asked.to_string(), request.url.scheme(), &error))
+            }
+            Err(_) => Err(progress.too_late(&asked.to_string(), request.deadline)),
         }
     }
 
@@ -207,6 +218,12 @@ impl Progress {
             ),
         };
         Finding::fail(Failure::Timeout, error)
+    }
+}
+
+impl fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GET {}", shown(self.0))
     }
 }
 

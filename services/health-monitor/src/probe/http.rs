@@ -9,7 +9,7 @@ use mcpmon_coordination::incident::Failure;
 use secrecy::SecretString;
 
 use super::address::Place;
-use super::client::{Client, Reply, Request, shown};
+use super::client::{Asked, Client, Reply, Request};
 use super::status::{Expected, wrong};
 use super::{Keys, Probe, address, certificate, own_time};
 use crate::finding::Finding;
@@ -70,8 +70,8 @@ impl Http {
     }
 
     fn judge(&self, reply: &Reply) -> Finding {
-        let asked = format!("GET {}", shown(&self.url.0));
-        if let Some(finding) = wrong(&asked, reply, &self.expect_status) {
+        let asked = Asked(&self.url.0);
+        if let Some(finding) = wrong(asked, reply, &self.expect_status) {
             return finding;
         }
         if let Some(text) = &self.expect_body

@@ -1,5 +1,7 @@
 //! What the status of an HTTP reply says of the component.
 
+use std::fmt;
+
 use mcpmon_coordination::incident::Failure;
 
 use super::client::Reply;
@@ -34,7 +36,11 @@ impl Expected {
 }
 
 /// What an unexpected status says of the component; `None` when it is expected.
-pub(super) fn wrong(asked: &str, reply: &Reply, expected: &Expected) -> Option<Finding> {
+pub(super) fn wrong(
+    asked: impl fmt::Display,
+    reply: &Reply,
+    expected: &Expected,
+) -> Option<Finding> {
     let status = reply.status.as_u16();
     if expected.covers(status) {
         return None;

@@ -1,24 +1,19 @@
 //! The servers beside the exporter: one that only parses, a Python stack, and pushgateway.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::Command;
-use std::thread;
-use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, PayloadConfig};
 use actix_web::{App, HttpResponse, HttpServer, rt};
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use mcpmon_metrics::wire;
-use tokio::time::Instant;
 
 use super::{SERVER_CORE, Server, body};
 use crate::process::{self, Running};
 use crate::workload::{Calls, SERVER};
-use crate::{http, product, python};
+use crate::{debian, http, product, python};
 
 /// The exporter's limit for a body.
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -66,22 +61,12 @@ fn events_server(name: &'static str, command: &Command) -> anyhow::Result<Server
 pub(super) fn pushgateway() -> anyhow::Result<Server> {
     // It does not say which port it got, so it is given one that was free a moment ago.
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-    let mut command = Command::new(install()?);
+    let mut command = Command::new(debian::program("prometheus-pushgateway")?);
     command.arg(format!("--web.listen-address={address}")).arg("--log.level=error");
     let process = Running::start(&mut process::pinned(SERVER_CORE, &command))?;
-    await_answer(&address)?;
+    http::await_answer(&address, "/-/ready")?;
     let (path, content_type) = ("/metrics/job/bench", "text/plain; version=0.0.4");
     Ok(Server { name: "pushgateway", process, address, path, content_type, body: samples })
-}
-
-/// It does not say when it listens either.
-fn await_answer(address: &str) -> anyhow::Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while http::get(address, "/-/ready").is_err() {
-        ensure!(Instant::now() < deadline, "pushgateway does not answer at {address}");
-        thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }
 
 fn samples(batch: usize) -> String {
@@ -98,25 +83,4 @@ fn samples(batch: usize) -> String {
         .expect("a String takes everything");
     }
     text
-}
-
-/// Debian's program, unpacked into the cache: its service would start at once if it were installed.
-fn install() -> anyhow::Result<PathBuf> {
-    let folder = python::cache()?.join("pushgateway");
-    let program = folder.join("usr/bin/prometheus-pushgateway");
-    if !program.exists() {
-        eprintln!("bench: unpacking pushgateway from Debian's package prometheus-pushgateway");
-        let advice = "the baseline pushgateway needs apt-get and Debian's package lists";
-        // apt downloads as a user that may not enter the cache.
-        let download = std::env::temp_dir().join(format!("mcpmon-bench-{}", std::process::id()));
-        fs::create_dir_all(&download).context("cannot make a folder for the download")?;
-        let mut apt = Command::new("apt-get");
-        apt.args(["-q", "download", "prometheus-pushgateway"]).current_dir(&download);
-        python::run(&mut apt).context(advice)?;
-        let package = fs::read_dir(&download)?.next().context("apt-get downloaded nothing")??;
-        python::run(Command::new("dpkg").arg("-x").arg(package.path()).arg(&folder))
-            .context(advice)?;
-        fs::remove_dir_all(&download).context("cannot remove the download")?;
-    }
-    Ok(program)
 }
