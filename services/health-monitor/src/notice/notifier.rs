@@ -189,14 +189,6 @@ impl Notifier {
             flushed.sent += round.sent;
             flushed.unsent = round.unsent;
             flushed.why = round.why;
-            if flushed.why.is_some()
-                && flushed.unsent.is_empty()
-                && let Some(pending) = self.pending(snapshot, policy).await
-            {
-                // Whoever else has the right to tell has nothing to tell either.
-                flushed.why = flushed.why.filter(|_| !pending.is_empty());
-                flushed.unsent = pending;
-            }
             let is_done = flushed.unsent.is_empty() && flushed.why.is_none();
             if is_done || Instant::now() + round.again >= deadline {
                 break;
@@ -204,17 +196,17 @@ impl Notifier {
             sleep(round.again).await;
         }
         if flushed.why.is_some() && flushed.unsent.is_empty() {
-            flushed.unsent = self.pending(snapshot, policy).await.unwrap_or_default();
+            flushed.unsent = self.pending(snapshot, policy).await;
         }
         self.end(session).await;
         flushed
     }
 
-    /// What would be sent now; none when that cannot be known.
-    async fn pending(&self, snapshot: &Snapshot, policy: Policy) -> Option<Vec<String>> {
-        let (incidents, notices) = self.read().await.ok()?;
+    /// What would be sent now.
+    async fn pending(&self, snapshot: &Snapshot, policy: Policy) -> Vec<String> {
+        let Ok((incidents, notices)) = self.read().await else { return Vec::new() };
         let step = step(snapshot, &incidents, &notices, (self.clock)(), policy);
-        Some(step.message.as_ref().map(keys).unwrap_or_default())
+        step.message.as_ref().map(keys).unwrap_or_default()
     }
 
     /// One look: learns, writes what it learned, and sends what is due.

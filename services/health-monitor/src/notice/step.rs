@@ -127,7 +127,10 @@ impl Outbox<'_> {
             }
             let Some(watched) = self.watched.get(notice.component.as_str()) else { continue };
             notice.quiet &= watched.maintenance.is_some();
-            let is_lost = !self.incidents.contains_key(notice.component.as_str());
+            // Or it was replaced by one that began before: replicas that could not see each other
+            // may each have opened theirs.
+            let last = self.incidents.get(notice.component.as_str());
+            let is_lost = last.is_none_or(|incident| incident.key != notice.key());
             if let Some(record) = &watched.record
                 && record.state == record::State::Healthy
                 && !record.in_trouble

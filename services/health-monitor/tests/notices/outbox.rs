@@ -4,6 +4,7 @@ use mcp_health_monitor::notice::message::Said;
 use mcp_health_monitor::snapshot::{OwnTrouble, Snapshot};
 use mcpmon_coordination::Incident;
 use mcpmon_coordination::incident::Origin;
+use serde_json::json;
 
 use crate::world::{Outbox, START, maintenance, opened, resolved, snapshot, watched};
 
@@ -151,6 +152,25 @@ fn an_end_that_nobody_saw_is_told_when_the_next_incident_is_known() {
     let message = outbox.told(&world, &next, START + 600_000).unwrap().message.unwrap();
     assert_eq!(message.headline, "api is down; api recovered");
     assert_eq!(message.items[0].notice.first_failed_at, START);
+}
+
+#[test]
+fn the_end_of_an_incident_that_another_replaced_is_told_once_the_component_is_well() {
+    let mut outbox = Outbox::default();
+    let down = snapshot(vec![watched("api", &[])]);
+    outbox.told(&down, &[opened("api", START)], START).unwrap();
+    // A replica that saw nobody had opened its own before, and its document won.
+    let other = resolved("api", START - 500, START + 10_000);
+    let well = json!({
+        "kind": "http", "slot": START + 10_000, "checked_at": START + 10_000, "state": "healthy",
+        "since": START + 10_000, "outcome": "ok", "in_trouble": false, "consecutive_failures": 0,
+    });
+    let mut api = watched("api", &[]);
+    api.record = Some(serde_json::from_value(well).unwrap());
+    let step = outbox.told(&snapshot(vec![api]), &[other], START + 20_000).unwrap();
+    let items = step.message.unwrap().items;
+    let said: Vec<_> = items.iter().map(|it| (it.notice.first_failed_at, it.said)).collect();
+    assert_eq!(said, [(START - 500, Said::OpenedAndRecovered), (START, Said::Recovered)]);
 }
 
 #[test]
