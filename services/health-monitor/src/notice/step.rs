@@ -1,6 +1,6 @@
 //! One step of the outbox, a function of values: what is known now against what was said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mcpmon_coordination::Incident;
@@ -14,6 +14,15 @@ use crate::snapshot::{Snapshot, Watched};
 /// Of one component, how many outages may wait to be told one by one, and how many told ones are
 /// kept. Beyond that, outages are told as a number: Slack may be away for weeks.
 const KEPT: usize = 10;
+
+/// So many told within [`STORM`] are a storm. Checks are spread over their interval, so what fails at
+/// one moment is noticed over minutes: further news of a storm waits for more of it.
+const MANY: usize = 3;
+/// Both in times of [`Policy::group`]: by default 10 minutes, and one message a minute.
+const STORM: u64 = 200;
+const STORM_WAITS: u64 = 20;
+/// What fails because of something that was told already waits longer still: by default 3 minutes.
+const CAUSE_TOLD_WAITS: u64 = 60;
 
 /// The longest text of an error that is kept, in characters.
 const LONGEST_ERROR: usize = 300;
@@ -66,6 +75,35 @@ pub fn step(
     let changed = changed.map(|(_, notice)| notice.clone()).collect();
     let message = (!items.is_empty()).then(|| Message::new(items, snapshot, &outbox.notices, now));
     Step { changed, dropped, message, look_again_at }
+}
+
+/// How long news waits for more.
+struct Patience {
+    group: u64,
+    /// Many were told to be down lately, or to be well again.
+    falling: bool,
+    rising: bool,
+    /// Of these it was told that they are down.
+    down: BTreeSet<String>,
+}
+
+impl Patience {
+    fn of(&self, notice: &Notice, said: Said, watched: &BTreeMap<&str, &Watched>) -> u64 {
+        let needs = watched.get(notice.component.as_str()).map(|w| &w.component.depends_on);
+        let storm = if said == Said::Recovered { self.rising } else { self.falling };
+        let times = if notice.about == About::Monitor {
+            1
+        } else if said != Said::Recovered
+            && needs.is_some_and(|needs| needs.iter().any(|need| self.down.contains(need)))
+        {
+            CAUSE_TOLD_WAITS
+        } else if storm {
+            STORM_WAITS
+        } else {
+            1
+        };
+        self.group.saturating_mul(times)
+    }
 }
 
 struct Outbox<'a> {
@@ -215,6 +253,7 @@ impl Outbox<'_> {
     /// What to say now, in the order of its beginnings, and when there will be more.
     fn due(&mut self) -> (Vec<Item>, Option<u64>) {
         let group = millis(self.policy.group);
+        let patience = self.patience();
         let mut items = Vec::new();
         let (mut ready, mut next) = (false, None::<u64>);
         let mut wait_until = |at: u64| next = Some(next.map_or(at, |next| next.min(at)));
@@ -229,10 +268,11 @@ impl Outbox<'_> {
             let notice = Notice { waiting_since, ..notice };
             if let (Some(said), Some(since)) = (said, waiting_since) {
                 // The clock may have been set back: what lies ahead has waited enough.
-                let waited = self.now.abs_diff(since) >= group;
+                let wait = patience.of(&notice, said, &self.watched);
+                let waited = self.now.abs_diff(since) >= wait;
                 ready |= waited;
                 if !waited {
-                    wait_until(since + group);
+                    wait_until(since + wait);
                 }
                 items.push(Item { notice, said });
             } else if let Some(due_at) = self.reminder_at(&notice) {
@@ -253,6 +293,23 @@ impl Outbox<'_> {
             order(a).cmp(&order(b)).then_with(|| a.notice.component.cmp(&b.notice.component))
         });
         if ready { (items, next) } else { (Vec::new(), next) }
+    }
+
+    /// How long news waits for more, by what was told lately.
+    fn patience(&self) -> Patience {
+        let group = millis(self.policy.group);
+        let lately = |at: Option<u64>| {
+            at.is_some_and(|at| self.now.abs_diff(at) < group.saturating_mul(STORM))
+        };
+        let told = || self.notices.values().filter(|notice| notice.about == About::Component);
+        let is_down =
+            |notice: &&Notice| notice.opened_sent.is_some() && notice.resolved_at.is_none();
+        Patience {
+            group,
+            falling: told().filter(|notice| lately(notice.opened_sent)).count() >= MANY,
+            rising: told().filter(|notice| lately(notice.recovered_sent)).count() >= MANY,
+            down: told().filter(is_down).map(|notice| notice.component.clone()).collect(),
+        }
     }
 
     /// What must be said of it, reminders aside.

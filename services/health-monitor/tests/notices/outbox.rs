@@ -89,8 +89,43 @@ fn a_cause_that_was_told_before_is_named() {
     let redis = opened("redis", START);
     outbox.told(&world, std::slice::from_ref(&redis), START).unwrap();
     let both = [redis, opened("a", START + 9_000)];
-    let message = outbox.told(&world, &both, START + 9_000).unwrap().message.unwrap();
+    // It waits for others of whom the same is the cause.
+    assert!(outbox.told(&world, &both, START + 9_000).is_none());
+    let message = outbox.step(&world, &both, START + 9_000 + 180_000).message.unwrap();
     assert_eq!(message.headline, "a is down, shared cause: redis");
+}
+
+/// By default each component is checked in a moment of its own within five minutes, and every thirty
+/// seconds once it failed: two hundred that fail at once are noticed over six minutes.
+#[test]
+fn a_storm_that_is_noticed_over_minutes_is_a_handful_of_messages() {
+    let names: Vec<String> = (0..200).map(|n| format!("server-{n:03}")).collect();
+    let world = |needs: &[&str]| {
+        let mut components = vec![watched("gateway", &[])];
+        components.extend(names.iter().map(|name| watched(name, needs)));
+        snapshot(components)
+    };
+    let messages = |world: &Snapshot, first: Option<Incident>| {
+        let (mut outbox, mut incidents) = (Outbox::default(), Vec::from_iter(first));
+        let mut sizes = Vec::new();
+        for second in 0..900_u64 {
+            let now = START + second * 1_000;
+            let noticed = (second * 200 / 300).min(200) as usize;
+            for name in &names[incidents.len().min(noticed)..noticed] {
+                incidents.push(opened(name, now));
+            }
+            if let Some(message) = outbox.step(world, &incidents, now).message {
+                sizes.push(message.items.len());
+                outbox.write(message.items.iter().map(|item| item.arrived(now)));
+            }
+        }
+        assert_eq!(sizes.iter().sum::<usize>(), incidents.len(), "{sizes:?}");
+        sizes.len()
+    };
+    let unrelated = messages(&world(&[]), None);
+    assert!((2..=8).contains(&unrelated), "{unrelated} messages");
+    let of_one_cause = messages(&world(&["gateway"]), Some(opened("gateway", START)));
+    assert!((2..=4).contains(&of_one_cause), "{of_one_cause} messages");
 }
 
 #[test]
