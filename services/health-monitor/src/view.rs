@@ -21,7 +21,7 @@ use crate::snapshot::{OwnTrouble, Snapshot, Watched};
 const REFRESH: Duration = Duration::from_secs(3);
 
 /// How long results are collected into one snapshot. With a thousand components a snapshot, with the
-/// report and the messages that follow from it, costs as much as ten checks.
+/// report and the messages that follow from it, costs as much as several checks.
 const COLLECT: Duration = Duration::from_millis(500);
 
 /// So many checks in a row in which our own side failed are more than a hiccup.

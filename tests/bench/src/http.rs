@@ -106,3 +106,32 @@ pub(crate) fn post(address: &str, path: &str, content_type: &str, body: &str) ->
     )
     .into_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_reply_in_chunks_is_read_whole_and_the_connection_goes_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut asked = BufReader::new(stream);
+            for reply in [
+                "Transfer-Encoding: chunked\r\n\r\n6\r\nprobe_\r\nA\r\nsuccess 1\n\r\n0\r\n\r\n",
+                "Content-Length: 2\r\n\r\nok",
+            ] {
+                asked.read_line(&mut String::new()).unwrap();
+                let reply = format!("HTTP/1.1 200 OK\r\n{reply}");
+                asked.get_mut().write_all(reply.as_bytes()).unwrap();
+            }
+        });
+        let mut connection = Connection::open(&address).unwrap();
+        assert_eq!(connection.exchange(b"first\r\n").unwrap(), b"probe_success 1\n");
+        assert_eq!(connection.exchange(b"second\r\n").unwrap(), b"ok");
+        server.join().unwrap();
+    }
+}
