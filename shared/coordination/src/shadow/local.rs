@@ -193,19 +193,17 @@ impl Local {
                     notes.forget(key, None);
                 }
             }
+            // As we know it: it ends when ours did.
+            (Some((document, _)), Some(_)) if known.as_ref() == Some(document) => {}
             (Some((document, left)), Some(own)) => {
-                let changed = known.as_ref() != Some(document);
                 let until = match left {
-                    Left::Time(left) if changed => Some(end(left)),
-                    Left::Forever if changed => None,
-                    // It ends when ours did.
-                    _ => own.until,
+                    Left::Time(left) => Some(end(left)),
+                    Left::Forever => None,
+                    Left::Unknown => own.until,
                 };
                 let left = until.map(|until| until.saturating_sub(unix_ms()));
                 self.memory.install(key, document.clone(), left.map(Duration::from_millis));
-                if changed {
-                    notes.keep(key, document, Own { unseen: false, until });
-                }
+                notes.keep(key, document, Own { unseen: false, until });
             }
             (Some((document, left)), None) => {
                 let ttl = match left {
