@@ -7,6 +7,9 @@ use std::time::Duration;
 use crate::finding::{Outcome, Unknown};
 use crate::record::Record;
 
+/// How far the clocks of replicas may be apart, in milliseconds.
+const SKEW: u64 = 2_000;
+
 /// How often a component is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cadence {
@@ -49,7 +52,7 @@ impl Cadence {
         } else {
             (self.regular_after(record.slot), self.interval)
         };
-        if record.slot > now {
+        if record.slot > now.saturating_add(SKEW) {
             // A clock that ran ahead was set back. It must not silence the check until it is caught
             // up with, and the slots must not stay in the future for good: they creep.
             return Slot { number: record.slot.saturating_add(1), due: now + step, missed: 0 };

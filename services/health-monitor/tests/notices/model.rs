@@ -190,9 +190,10 @@ proptest! {
         for c in 0..NAMES.len() {
             world.apply(Event::Resolve(c));
         }
-        for _ in 0..2 {
+        for _ in 0..3 {
             world.apply(Event::Look(Channel::Arrives));
-            world.apply(Event::Pass(3_000));
+            // In a storm news waits longer.
+            world.apply(Event::Pass(180_000));
         }
         for (key, told) in &world.told {
             prop_assert!(told.resolved, "{key} is over");
