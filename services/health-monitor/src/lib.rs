@@ -2,7 +2,7 @@
 //!
 //! From the schedule to the message: [`engine`] wakes at a slot, [`check`] asks the [`probe`] and
 //! writes down what follows, which [`judge`] and [`drift`] decide; [`view`] keeps the [`snapshot`] of
-//! what is known of all components, from which [`opinion`] makes the verdict, [`metrics`] the
+//! what is known of all components, from which [`opinion`] makes the verdict, `metrics` the
 //! gauges and [`notice`] the messages.
 
 mod application;
