@@ -121,14 +121,19 @@ def checks():
         "Checks", 8,
         lines("Check duration", "How long each component's last check took. Degraded from 1 s, failed "
               "from 5 s, unless it has limits of its own.",
-              "s", 8, query(by_component("mcp_component_check_duration_seconds"), "{{component}}")),
+              "s", 6, query(by_component("mcp_component_check_duration_seconds"), "{{component}}")),
         lines("Failures in a row", "Failed checks in a row; three are an incident. After the first one a "
               "component is checked every 30 s.",
-              "none", 8, query(by_component("mcp_component_consecutive_failures"), "{{component}}")),
+              "none", 6, query(by_component("mcp_component_consecutive_failures"), "{{component}}")),
         lines("Age of the last check", "Time since each component was last checked. A saw tooth as high "
               "as the interval is right; twice as high is late.",
-              "s", 8,
+              "s", 6,
               query(f"time() - {by_component('mcp_component_last_check_timestamp_seconds')}",
+                    "{{component}}")),
+        lines("Missed checks", "Scheduled checks per second that were not made, because the monitor was "
+              "stopped or too busy; all replicas together.",
+              "ops", 6,
+              query(f"sum by (component) (rate(mcp_component_checks_missed_total{{{OF_COMPONENT}}}{RATE}))",
                     "{{component}}")),
     )
 
