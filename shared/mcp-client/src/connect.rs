@@ -13,7 +13,8 @@ use rmcp::transport::async_rw::AsyncRwTransport;
 use tokio::time::{Instant, timeout};
 
 use crate::child::{Child, END_OF_CHILD};
-use crate::resolver::SystemResolver;
+use crate::fault::short;
+use crate::resolver::{LookupError, SystemResolver, answers_for_others};
 use crate::{Command, Fault, MAX_MESSAGE_BYTES, Session, Target, Url, http, sse_only};
 
 /// The client's side of a session, as rmcp runs it.
@@ -139,10 +140,16 @@ pub(crate) async fn within<T>(
     match timeout(time, &mut answer).await {
         Ok(answer) => Ok(answer),
         // Asked while whoever waits for the lookup is still there.
-        Err(_) if resolver.is_looking() => Err(Fault::OurSide(format!(
-            "this host's resolver did not answer within {:.1} s",
-            time.as_secs_f64()
-        ))),
+        Err(_) if resolver.is_looking() => {
+            let name = resolver.name();
+            if answers_for_others(&name).await {
+                return Err(Fault::Dns(short(&LookupError::Unanswered(name).to_string())));
+            }
+            let seconds = time.as_secs_f64();
+            Err(Fault::OurSide(format!(
+                "this host's resolver did not answer within {seconds:.1} s"
+            )))
+        }
         Err(_) => Err(Fault::Timeout { asked, after: time }),
     }
 }

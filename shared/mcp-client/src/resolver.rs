@@ -13,15 +13,22 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 /// A lookup blocks a thread, for 10 s and more when the name servers are silent. Further ones
 /// wait here instead of in threads of their own.
 pub static LOOKUPS: Semaphore = Semaphore::const_new(64);
+
+/// Lookups of a name that resolved before, to tell whose trouble a slow one is. A name server that is
+/// well answers them from memory.
+static CONTROLS: Semaphore = Semaphore::const_new(8);
+const CONTROL_TIME: Duration = Duration::from_millis(200);
 
 /// Names that resolved, the last one last.
 static RESOLVED: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
@@ -52,6 +59,8 @@ pub enum LookupError {
 #[derive(Debug, Clone, Default)]
 pub struct SystemResolver {
     under_way: Arc<AtomicUsize>,
+    /// What was looked up last.
+    name: Arc<Mutex<String>>,
 }
 
 impl SystemResolver {
@@ -59,6 +68,11 @@ impl SystemResolver {
     #[must_use]
     pub fn is_looking(&self) -> bool {
         self.under_way.load(Ordering::Relaxed) > 0
+    }
+
+    /// The name that was looked up last.
+    pub(crate) fn name(&self) -> String {
+        self.name.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -81,6 +95,7 @@ impl Drop for UnderWay {
 impl Resolve for SystemResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let under_way = UnderWay::new(self);
+        *self.name.lock().unwrap_or_else(PoisonError::into_inner) = name.as_str().to_owned();
         Box::pin(async move {
             let _under_way = under_way;
             // The client puts the URL's port in the place of 0.
@@ -89,6 +104,19 @@ impl Resolve for SystemResolver {
             Ok(Box::new(addresses) as Addrs)
         })
     }
+}
+
+/// Whether the name servers answer for other names, while a lookup of `name` takes too long: then it
+/// is the name's trouble and not the resolver's. Takes a moment at the most.
+pub async fn answers_for_others(name: &str) -> bool {
+    // Behind a silent resolver these would pile up as well.
+    let Ok(permit) = CONTROLS.try_acquire() else { return false };
+    let name = name.to_owned();
+    let asking = spawn_blocking(move || {
+        let _permit = permit;
+        others_resolve(&name)
+    });
+    matches!(timeout(CONTROL_TIME, asking).await, Ok(Ok(true)))
 }
 
 /// The addresses of a host, which may be an address itself.

@@ -138,6 +138,10 @@ impl Client {
             Ok(Err(error)) => {
                 Err(trouble::finding(&asked.to_string(), request.url.scheme(), &error))
             }
+            Err(_) if progress.resolving.load(Ordering::Relaxed) => {
+                let host = request.url.host_str().unwrap_or_default();
+                Err(dns::too_slow(host, &asked.to_string(), request.deadline).await)
+            }
             Err(_) => Err(progress.too_late(&asked.to_string(), request.deadline)),
         }
     }
@@ -207,9 +211,6 @@ impl fmt::Debug for Reply {
 impl Progress {
     fn too_late(&self, asked: &str, deadline: Duration) -> Finding {
         let seconds = deadline.as_secs_f64();
-        if self.resolving.load(Ordering::Relaxed) {
-            return dns::too_slow(asked, deadline);
-        }
         let error = match (self.status.load(Ordering::Relaxed), self.body.load(Ordering::Relaxed)) {
             (0, _) => format!("{asked}: no answer within {seconds} s"),
             (status, came) => format!(

@@ -31,12 +31,15 @@ pub(super) async fn addresses(
     match timeout(limit, resolver::lookup(host)).await {
         Ok(Ok(found)) => Ok(found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()),
         Ok(Err(error)) => Err(finding(&error, asked)),
-        Err(_) => Err(too_slow(asked, limit)),
+        Err(_) => Err(too_slow(host, asked, limit).await),
     }
 }
 
-/// The resolver did not answer in time.
-pub(super) fn too_slow(asked: &str, limit: Duration) -> Finding {
+/// The resolver did not answer in time, for this name or for any.
+pub(super) async fn too_slow(host: &str, asked: &str, limit: Duration) -> Finding {
+    if resolver::answers_for_others(host).await {
+        return finding(&LookupError::Unanswered(host.to_owned()), asked);
+    }
     let error =
         format!("{asked}: this host's resolver did not answer within {} s", limit.as_secs_f64());
     Finding::unknown(Unknown::OurSide, error)
