@@ -15,7 +15,7 @@ use crate::snapshot::{Snapshot, Watched};
 /// kept. Beyond that, outages are told as a number: Slack may be away for weeks.
 const KEPT: usize = 10;
 
-/// So many told within [`STORM`] are a storm. Checks are spread over their interval, so what fails at
+/// So many components told within [`STORM`] are a storm. Checks are spread over their interval, so what fails at
 /// one moment is noticed over minutes: further news of a storm waits for more of it.
 const MANY: usize = 3;
 /// Both in times of [`Policy::group`]: by default 10 minutes, and one message a minute.
@@ -304,10 +304,15 @@ impl Outbox<'_> {
         let told = || self.notices.values().filter(|notice| notice.about == About::Component);
         let is_down =
             |notice: &&Notice| notice.opened_sent.is_some() && notice.resolved_at.is_none();
+        // One that goes down again and again is no storm.
+        let many = |sent: fn(&Notice) -> Option<u64>| {
+            let lately = told().filter(|notice| lately(sent(notice)));
+            lately.map(|notice| &notice.component).collect::<BTreeSet<_>>().len() >= MANY
+        };
         Patience {
             group,
-            falling: told().filter(|notice| lately(notice.opened_sent)).count() >= MANY,
-            rising: told().filter(|notice| lately(notice.recovered_sent)).count() >= MANY,
+            falling: many(|notice| notice.opened_sent),
+            rising: many(|notice| notice.recovered_sent),
             down: told().filter(is_down).map(|notice| notice.component.clone()).collect(),
         }
     }
