@@ -1,6 +1,6 @@
 //! Events from outside: `POST /v1/events` as JSON or NDJSON, parsed and checked at the edge.
 //!
-//! A batch is read in one pass that borrows from the body, by a [`reader`] of what programs send.
+//! A batch is read in one pass that borrows from the body, by a reader of what programs send.
 //! Whatever that does not take, serde_json reads again: one event, so that a bad one costs nobody
 //! but itself and is told why; or the whole body, when it is no batch. What is a batch, and what is
 //! wrong with an event, is serde_json's to say.
