@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use mcpmon_coordination::{Holder, Key, Lease, Store, incident, store};
 use mcpmon_metrics::{Counter, Metrics, catalogue};
@@ -17,6 +17,7 @@ use super::channel::{Channel, Delivery, Log};
 use super::message::Message;
 use super::retry::Retry;
 use super::step::{Policy, step};
+use crate::clock;
 use crate::outside;
 use crate::slack::{Slack, SlackConfig};
 use crate::snapshot::Snapshot;
@@ -123,7 +124,7 @@ impl Notifier {
             None => Box::new(Log),
         };
         let policy = Policy { group: config.group, reminder: config.reminder };
-        Ok(Self::with(store, holder, policy, channel, metrics, Box::new(unix_now)))
+        Ok(Self::with(store, holder, policy, channel, metrics, Box::new(clock::now)))
     }
 
     /// A notifier with a channel and a clock of one's own; the clock gives Unix milliseconds.
@@ -382,9 +383,4 @@ fn keys(message: &Message) -> Vec<String> {
 
 fn name() -> Key {
     Key::new(&["notify"])
-}
-
-fn unix_now() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
