@@ -7,6 +7,7 @@
 
 mod decode;
 mod error;
+mod keys;
 mod read;
 mod sources;
 mod tree;
@@ -15,6 +16,7 @@ mod unknown;
 use std::fmt;
 
 pub use error::ConfigErrors;
+pub use keys::Keys;
 pub use read::within;
 pub use sources::{Override, Sources};
 

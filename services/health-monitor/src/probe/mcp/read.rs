@@ -70,7 +70,7 @@ fn target(
     env: Option<BTreeMap<String, String>>,
     cwd: Option<PathBuf>,
 ) -> Option<Target> {
-    let is_set = |keys: &Keys<'_>, key| keys.settings.is_set(&keys.name(key));
+    let is_set = |keys: &Keys<'_>, key| keys.is_set(key);
     match (is_set(keys, "command"), is_set(keys, "url")) {
         (true, true) => keys.reject("url", "is set beside `command`; keep one of the two"),
         (false, false) => {
@@ -102,7 +102,7 @@ fn target(
 }
 
 fn canary(keys: &mut Keys<'_>) -> Option<Canary> {
-    let is_set = keys.settings.is_set(&keys.name("canary"));
+    let is_set = keys.is_set("canary");
     let tool = keys.optional::<String>(
         "canary.tool",
         "A tool that each check calls, to see that it works and not only that it is listed.",

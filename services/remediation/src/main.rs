@@ -1,0 +1,3 @@
+//! The command `mcp-remediation`.
+
+fn main() {}
