@@ -105,3 +105,14 @@ pub enum Trouble {
     #[error("what became of it is unknown: {0}")]
     Unknown(String),
 }
+
+/// The kind of that name.
+///
+/// # Errors
+/// Names every kind there is.
+pub fn kind(name: &str) -> Result<Kind, String> {
+    KINDS.iter().find(|kind| kind.name == name).copied().ok_or_else(|| {
+        let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+        format!("`{name}` is no kind of target; expected one of {}", names.join(", "))
+    })
+}

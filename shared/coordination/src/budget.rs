@@ -75,6 +75,20 @@ impl Spent {
         (Decision::Go(spent), next)
     }
 
+    /// Before when nothing more may be spent, in Unix milliseconds.
+    #[must_use]
+    pub fn not_before(&self) -> Option<u64> {
+        (self.not_before > 0).then_some(self.not_before)
+    }
+
+    /// How many attempts count at `now`.
+    #[must_use]
+    pub fn in_window(&self, limits: &Limits, now: u64) -> u32 {
+        let window = milliseconds(limits.window);
+        let counts = |attempt: &&Attempt| attempt.at.saturating_add(window) > now;
+        number(self.attempts.iter().filter(counts).count())
+    }
+
     /// Whether only a person can let it go on.
     #[must_use]
     pub fn is_stopped(&self) -> bool {

@@ -82,6 +82,12 @@ impl Lease {
         now < self.stop_at
     }
 
+    /// When the holder stops by itself.
+    #[must_use]
+    pub fn held_until(&self) -> Instant {
+        self.stop_at
+    }
+
     /// The number to compare at the target: a greater one is newer.
     #[must_use]
     pub fn fencing(&self) -> Fencing {

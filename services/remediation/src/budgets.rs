@@ -1,0 +1,42 @@
+//! The budgets: one for each component, one for all together. An action is spent from both.
+
+use mcpmon_coordination::budget::{self, Decision, Spent};
+use mcpmon_coordination::{Store, store};
+
+use crate::policy::Guards;
+
+/// The name of the budget of all together; no component's name begins so.
+pub const SYSTEM: &str = "_system";
+
+/// What was spent for the component, and for all.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn spent(store: &dyn Store, component: &str) -> Result<(Spent, Spent), store::Error> {
+    Ok((budget::spent(store, component).await?, budget::spent(store, SYSTEM).await?))
+}
+
+/// Spends one action, or says what stands against it. An attempt that was spent is not spent again.
+///
+/// # Errors
+/// When the store cannot be asked: then do not act.
+pub async fn spend(
+    store: &dyn Store,
+    component: &str,
+    attempt: &str,
+    guards: &Guards,
+    now: u64,
+) -> Result<Decision, store::Error> {
+    match budget::spend(store, component, attempt, &guards.budget, now).await? {
+        Decision::Go(_) => budget::spend(store, SYSTEM, attempt, &guards.system_budget, now).await,
+        other => Ok(other),
+    }
+}
+
+/// Gives a budget back: a person closes the circuit.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn reset(store: &dyn Store, name: &str, now: u64) -> Result<(), store::Error> {
+    budget::reset(store, name, now).await
+}
