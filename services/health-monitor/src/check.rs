@@ -10,7 +10,7 @@ use std::time::Duration;
 use mcpmon_coordination::incident::{self, Evidence, Incident, Opened, Origin};
 use mcpmon_coordination::streak::{self, CheckResult};
 use mcpmon_coordination::typed::{self, Change, position_after};
-use mcpmon_coordination::{Store, store};
+use mcpmon_coordination::{Store, marks, store};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
@@ -19,7 +19,6 @@ use crate::drift::{self, Changes};
 use crate::finding::{Finding, Outcome, Unknown};
 use crate::judge::{Check, next_record};
 use crate::lag::{self, Lag};
-use crate::marks;
 use crate::record::{self, Record};
 use crate::{clock, finding};
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mcpmon_coordination::incident::Failure;
+use mcpmon_coordination::inventory::tools_hash;
 use mcpmon_metrics::redact;
 use serde::{Deserialize, Serialize};
 
@@ -120,14 +121,7 @@ impl Inventory {
     /// One number for all tools and their schemas; equal when nothing changed.
     #[must_use]
     pub fn hash(&self) -> u64 {
-        use std::hash::{Hash as _, Hasher as _};
-        // FNV is the same in every process and version, as a stored number must be.
-        let mut hasher = fnv::FnvHasher::default();
-        for (name, tool) in &self.tools {
-            name.hash(&mut hasher);
-            tool.schema_hash.hash(&mut hasher);
-        }
-        hasher.finish()
+        tools_hash(self.tools.iter().map(|(name, tool)| (name.as_str(), tool.schema_hash)))
     }
 }
 

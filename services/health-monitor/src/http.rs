@@ -10,6 +10,7 @@ use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use mcpmon_bootstrap::http::routes::{nothing_here, only, posted, read};
 use mcpmon_bootstrap::http::{Problem, Scope, Tokens, body};
+use mcpmon_coordination::marks::{self, Maintenance, Marks};
 use mcpmon_coordination::store;
 use mcpmon_metrics::{Metrics, TEXT_FORMAT};
 use serde::Deserialize;
@@ -22,10 +23,8 @@ use crate::check::Checker;
 use crate::clock;
 use crate::component::Component;
 use crate::engine::Done;
-use crate::marks::{self, Marks};
 use crate::record;
 use crate::report::Report;
-use crate::snapshot::Maintenance;
 
 /// Bodies are a few words.
 const LARGEST_BODY: usize = 16 * 1024;

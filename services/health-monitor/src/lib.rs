@@ -17,7 +17,6 @@ pub mod heartbeat;
 mod http;
 pub mod judge;
 mod lag;
-pub mod marks;
 mod metrics;
 pub mod notice;
 pub mod objectives;

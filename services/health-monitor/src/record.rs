@@ -181,7 +181,10 @@ pub async fn all(store: &dyn Store) -> Result<BTreeMap<String, Record>, store::E
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use mcpmon_coordination::inventory::{self, Member};
+
     use super::*;
+    use crate::finding::{ToolListing, Unknown};
 
     /// A record after one check.
     pub(crate) fn record(slot: u64, outcome: Outcome) -> Record {
@@ -208,6 +211,110 @@ pub(crate) mod tests {
             not_before: None,
             tools: None,
         }
+    }
+
+    /// Remediation and others read the same document; both sides name every field, so that neither
+    /// gains or renames one alone.
+    #[tokio::test]
+    async fn others_read_a_record_as_a_member() {
+        let tool = |schema_hash| ToolListing { schema_hash, schema_valid: true };
+        let listing = Inventory {
+            protocol_version: "2025-11-25".into(),
+            tools: [("a".into(), tool(7)), ("b".into(), tool(u64::MAX))].into(),
+            complete: true,
+        };
+        let full = Record {
+            kind: "mcp".into(),
+            server: Some("boutique".into()),
+            group: Some("shops".into()),
+            depends_on: vec!["redis".into()],
+            interval_ms: 60_000,
+            slot: 5_000,
+            checked_at: 5_200,
+            state: State::Unhealthy,
+            since: 4_000,
+            outcome: Outcome::Fail(Failure::Http5xx),
+            up: Some(false),
+            in_trouble: true,
+            latency_ms: Some(200),
+            error: Some("HTTP 503".into()),
+            warning: Some("the certificate ends".into()),
+            consecutive_failures: 3,
+            consecutive_unknown: 0,
+            first_failed_at: Some(3_000),
+            not_before: None,
+            tools: Some(Tools {
+                listing: Some(listing.clone()),
+                available: [("a".into(), false), ("b".into(), false)].into(),
+            }),
+        };
+        let store = mcpmon_coordination::Memory::new();
+        write(&store, "full", full.clone()).await;
+        let Member {
+            kind,
+            server,
+            group,
+            depends_on,
+            interval_ms,
+            slot,
+            checked_at,
+            state,
+            outcome,
+            up,
+            in_trouble,
+            latency_ms,
+            error,
+            consecutive_failures,
+            first_failed_at,
+            tools,
+        } = inventory::member(&store, "full").await.unwrap().unwrap();
+        assert_eq!((kind, server, group), (full.kind, full.server, full.group));
+        assert_eq!((depends_on, interval_ms), (full.depends_on, full.interval_ms));
+        assert_eq!((slot, checked_at), (full.slot, full.checked_at));
+        assert_eq!((state.as_str(), up, in_trouble), ("unhealthy", full.up, full.in_trouble));
+        assert_eq!(outcome, inventory::Outcome::Fail(Failure::Http5xx));
+        assert_eq!((latency_ms, error), (full.latency_ms, full.error));
+        assert_eq!(consecutive_failures, full.consecutive_failures);
+        assert_eq!(first_failed_at, full.first_failed_at);
+        let inventory::Tools { listing: read, available } = tools.unwrap();
+        assert_eq!(available, full.tools.unwrap().available);
+        let read = read.unwrap();
+        assert_eq!(
+            (&read.protocol_version, read.hash()),
+            (&listing.protocol_version, listing.hash())
+        );
+        assert_eq!(read.tools.keys().collect::<Vec<_>>(), ["a", "b"]);
+
+        // Each outcome and state, and a record with little in it.
+        let unknown = |why: &str| inventory::Outcome::Unknown(why.to_owned());
+        let outcomes = [
+            (Outcome::Ok, inventory::Outcome::Ok),
+            (Outcome::Unknown(Unknown::OurSide), unknown("our_side")),
+            (Outcome::Unknown(Unknown::UnsupportedTransport), unknown("unsupported_transport")),
+            (Outcome::Unknown(Unknown::RateLimited), unknown("rate_limited")),
+        ];
+        for (slot, (ours, theirs)) in (1..).zip(outcomes) {
+            write(&store, "small", record(slot, ours)).await;
+            let members = inventory::read(&store).await.unwrap();
+            assert_eq!(members.keys().collect::<Vec<_>>(), ["full", "small"]);
+            let Member { slot: read, outcome, tools, .. } = &members["small"];
+            assert_eq!((*read, outcome, tools), (slot, &theirs, &None));
+        }
+        for state in State::ALL {
+            let record = Record { state, ..record(1, Outcome::Ok) };
+            let member: Member =
+                serde_json::from_value(serde_json::to_value(record).unwrap()).unwrap();
+            assert_eq!(member.state, state.as_str());
+        }
+    }
+
+    async fn write(store: &dyn Store, component: &str, record: Record) {
+        typed::change(store, &key(component), |_: Option<typed::Placed<Record>>| {
+            let (position, value) = (record.slot, record.clone());
+            Change::Write { position, value, ttl: None, result: () }
+        })
+        .await
+        .unwrap();
     }
 
     #[test]

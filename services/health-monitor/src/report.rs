@@ -4,11 +4,12 @@
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
+use mcpmon_coordination::marks;
 use mcpmon_metrics::Budgets;
 use serde::Serialize;
 
 use crate::record::{State, Tools};
-use crate::snapshot::{self, Snapshot, Watched};
+use crate::snapshot::{Snapshot, Watched};
 use crate::verdict::{Colour, Overall};
 
 /// 9999-12-31T23:59:59.999Z: RFC 3339 has no later moment.
@@ -159,7 +160,7 @@ impl Component {
 }
 
 impl Maintenance {
-    fn of(window: &snapshot::Maintenance) -> Self {
+    fn of(window: &marks::Maintenance) -> Self {
         Self { until: rfc3339(window.until), reason: window.reason.clone() }
     }
 }

@@ -1,7 +1,7 @@
 //! What is known of all components at one moment: the verdict, the page, the metrics and the
 //! messages are made from it.
 
-use serde::{Deserialize, Serialize};
+use mcpmon_coordination::marks::Maintenance;
 
 use crate::component::Component;
 use crate::record::Record;
@@ -39,12 +39,4 @@ pub struct OwnTrouble {
     /// Unix milliseconds.
     pub since: u64,
     pub why: String,
-}
-
-/// A maintenance window that is open.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Maintenance {
-    /// Unix milliseconds.
-    pub until: u64,
-    pub reason: String,
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcpmon_coordination::Store;
+use mcpmon_coordination::marks::Marks;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::clock;
 use crate::component::Component;
 use crate::engine::Done;
-use crate::marks::Marks;
 use crate::metrics::Counts;
 use crate::record::{self, Record};
 use crate::snapshot::{OwnTrouble, Snapshot, Watched};

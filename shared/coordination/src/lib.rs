@@ -7,6 +7,7 @@
 //! - [`shadow`]: a store over another one that goes on from a journal while the other is away.
 //! - [`typed`]: documents with a type.
 //! - [`lease`], [`streak`], [`budget`], [`incident`]: the facts that replicas share.
+//! - [`marks`], [`inventory`], [`repair`]: what the monitor, remediation and people tell each other.
 //!
 //! [`settings`] reads the section that the services share and opens the store it means.
 //!
@@ -16,10 +17,13 @@
 
 pub mod budget;
 pub mod incident;
+pub mod inventory;
 mod journal;
 pub mod lease;
+pub mod marks;
 pub mod memory;
 pub mod redis;
+pub mod repair;
 pub mod settings;
 pub mod shadow;
 pub mod store;

@@ -111,11 +111,22 @@ impl Coordination {
     /// # Errors
     /// When the journal cannot be used, for instance because another process does.
     pub fn open(&self, service: &str) -> Result<Shadow, OpenError> {
-        let primary: Arc<dyn Store> = match &self.redis {
+        Ok(Shadow::open(self.primary()?, &self.state_dir.join(service))?)
+    }
+
+    /// The same for a service that must not act without Redis: see [`Shadow::open_strict`].
+    ///
+    /// # Errors
+    /// When the journal cannot be used, for instance because another process does.
+    pub fn open_strict(&self, service: &str) -> Result<Shadow, OpenError> {
+        Ok(Shadow::open_strict(self.primary()?, &self.state_dir.join(service))?)
+    }
+
+    fn primary(&self) -> Result<Arc<dyn Store>, UrlError> {
+        Ok(match &self.redis {
             Some(redis) => Arc::new(Redis::new(redis)?),
             None => Arc::new(Memory::new()),
-        };
-        Ok(Shadow::open(primary, &self.state_dir.join(service))?)
+        })
     }
 }
 

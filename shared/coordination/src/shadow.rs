@@ -7,6 +7,9 @@
 //! then, and before a document of ours is believed to be gone. Leases and streams are the primary's
 //! alone: without it nobody can promise that nobody else acts.
 //!
+//! Who must not act without the primary opens it strictly: then nothing is done locally, and while
+//! the primary is away each operation on a document says so. Journal and seeding are the same.
+//!
 //! Over [`crate::Memory`] the same gives one process a state that outlives it: each start is
 //! another, empty set of data.
 
@@ -41,12 +44,15 @@ macro_rules! either {
         for _ in 0..ROUNDS {
             if $self.may_ask().await {
                 match $self.noted($by_primary.await) {
-                    Err(error) if error.is_transient() => {}
+                    Err(error) if error.is_transient() && !$self.strict => {}
                     // It is seeded first.
                     Ok(None) => continue,
                     Ok(Some(result)) => return Ok(result),
                     Err(error) => return Err(error),
                 }
+            }
+            if $self.strict && !$self.is_up() {
+                return Err(Error::Unavailable("it is away, and asked again soon".to_owned()));
             }
             if let Some(_quiet) = $self.locally().await {
                 return $locally.await;
@@ -63,6 +69,10 @@ pub struct Shadow {
     primary: Arc<dyn Store>,
     local: Local,
     up: watch::Sender<bool>,
+    /// Nothing is done locally.
+    strict: bool,
+    /// When the primary was last found with another set of data.
+    seeded_at: watch::Sender<Option<Instant>>,
     /// When to ask a primary that is away; whoever holds the lock is asking.
     ask_at: Mutex<Option<Instant>>,
     /// When to ask a primary in use for its name.
@@ -76,14 +86,42 @@ impl Shadow {
     /// When the directory cannot be used, or another process does.
     pub fn open(primary: Arc<dyn Store>, directory: &Path) -> Result<Self, JournalError> {
         let local = Local::open(directory)?;
-        let (up, look_at) = (watch::Sender::new(false), Instant::now().into());
-        Ok(Self { primary, local, up, ask_at: Mutex::default(), look_at })
+        Ok(Self {
+            primary,
+            local,
+            up: watch::Sender::new(false),
+            strict: false,
+            seeded_at: watch::Sender::new(None),
+            ask_at: Mutex::default(),
+            look_at: Instant::now().into(),
+        })
+    }
+
+    /// The same for who must not act without the primary: while it cannot be used, operations on
+    /// documents are [`Error::Unavailable`]. And what it says is not believed when it became another
+    /// set of data meanwhile, at the cost of a second question for each reading.
+    ///
+    /// # Errors
+    /// When the directory cannot be used, or another process does.
+    pub fn open_strict(primary: Arc<dyn Store>, directory: &Path) -> Result<Self, JournalError> {
+        Ok(Self { strict: true, ..Self::open(primary, directory)? })
     }
 
     /// Whether the primary is in use, now and from now on.
     #[must_use]
     pub fn up(&self) -> watch::Receiver<bool> {
         self.up.subscribe()
+    }
+
+    /// When the primary was last found to be another set of data than the one that was known, also
+    /// by an earlier process with the same journal; of [`crate::Memory`] each start counts. What
+    /// other processes had written there, such as leases, is gone: who acts holds off until it would
+    /// have ended. `None` while that did not happen in this process.
+    ///
+    /// It is set before a reading sees the new set of data; leases and streams do not look.
+    #[must_use]
+    pub fn seeded_at(&self) -> watch::Receiver<Option<Instant>> {
+        self.seeded_at.subscribe()
     }
 
     /// Asks a primary that is away, and brings both sides together when it is back. Operations do
@@ -117,11 +155,14 @@ impl Shadow {
                 Err(error) => return !error.is_transient(),
             }
         }
-        // While another operation is asking, this one goes on locally.
-        let due = self
-            .ask_at
-            .try_lock()
-            .is_ok_and(|ask_at| ask_at.is_none_or(|ask_at| Instant::now() >= ask_at));
+        let is_due = |ask_at: Option<Instant>| ask_at.is_none_or(|at| Instant::now() >= at);
+        let due = if self.strict {
+            // While another operation is asking, this one waits for the answer.
+            is_due(*self.ask_at.lock().await)
+        } else {
+            // This one goes on locally.
+            self.ask_at.try_lock().is_ok_and(|ask_at| is_due(*ask_at))
+        };
         due && self.recover().await.is_ok()
     }
 
@@ -151,6 +192,13 @@ impl Shadow {
         Ok(same)
     }
 
+    /// Whether an answer of the primary can be believed, of which `doubted` says that it lacks
+    /// something of ours. Who is strict believes none without asking: what others wrote may lack as
+    /// well, and that cannot be seen.
+    async fn is_believed(&self, doubted: bool) -> Result<bool, Error> {
+        Ok(!(doubted || self.strict) || self.is_as_known().await?)
+    }
+
     /// Passes a result on, and takes note when the primary cannot be used.
     fn noted<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
         if let Err(error) = &result
@@ -173,6 +221,10 @@ impl Shadow {
         let epoch = self.primary.epoch().await?;
         // Empty, or the first that we see: what we know is all there is.
         let seed = self.local.epoch().is_none_or(|known| known != epoch);
+        let other = self.local.epoch().is_some_and(|known| known != epoch);
+        if other || self.primary.backend() == Backend::Memory {
+            self.seeded_at.send_replace(Some(Instant::now()));
+        }
         let _quiet = self.local.writing().await;
         for (key, document, ttl, unseen) in self.local.own_documents() {
             match self.bring(&key, document, ttl, seed || unseen).await {
@@ -234,7 +286,8 @@ impl Store for Shadow {
             let before = self.local.position(key);
             let found = self.primary.get_with_left(key).await?;
             let seen = found.as_ref().map(|(document, left)| (document, *left));
-            if self.local.has_more(key, seen.map(|seen| seen.0)) && !self.is_as_known().await? {
+            let doubted = self.local.has_more(key, seen.map(|seen| seen.0));
+            if !self.is_believed(doubted).await? {
                 return Ok(None);
             }
             self.local.read(key, seen, before);
@@ -247,7 +300,8 @@ impl Store for Shadow {
         let by_primary = || async {
             let before = self.local.positions(prefix).await?;
             let found = self.primary.list_with_left(prefix).await?;
-            if self.local.has_more_below(prefix, &found).await? && !self.is_as_known().await? {
+            let doubted = self.local.has_more_below(prefix, &found).await?;
+            if !self.is_believed(doubted).await? {
                 return Ok(None);
             }
             self.local.read_all(prefix, &found, &before).await?;
@@ -269,7 +323,8 @@ impl Store for Shadow {
             match &put {
                 Put::Stored => self.local.write(key, document, ttl, before),
                 Put::Conflict(other) => {
-                    if self.local.has_more(key, other.as_ref()) && !self.is_as_known().await? {
+                    let doubted = self.local.has_more(key, other.as_ref());
+                    if !self.is_believed(doubted).await? {
                         return Ok(None);
                     }
                     let other = other.as_ref().map(|other| (other, Left::Unknown));

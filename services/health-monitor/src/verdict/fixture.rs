@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use mcpmon_coordination::marks::Maintenance;
 
 use crate::component::Component;
 use crate::finding::{Finding, Inventory, Outcome, ToolListing};
 use crate::probe::Probe;
 use crate::record::{Record, State, Tools};
-use crate::snapshot::{Maintenance, Snapshot, Watched};
+use crate::snapshot::{Snapshot, Watched};
 use crate::traffic::Figures;
 
 /// 2026-11-25T12:00:00Z.

@@ -9,9 +9,10 @@ use mcp_health_monitor::finding::Finding;
 use mcp_health_monitor::notice::step::{Policy, Step, step};
 use mcp_health_monitor::notice::{Notice, Notices};
 use mcp_health_monitor::probe::Probe;
-use mcp_health_monitor::snapshot::{Maintenance, Snapshot, Watched};
+use mcp_health_monitor::snapshot::{Snapshot, Watched};
 use mcpmon_coordination::Incident;
 use mcpmon_coordination::incident::{Failure, Origin, State};
+use mcpmon_coordination::marks::Maintenance;
 use mcpmon_metrics::{Metrics, Options};
 
 /// Some moment: 2026-01-01T00:00:00Z.

@@ -1,5 +1,5 @@
 //! What every backend must do, said once and run on each of them: on memory with a paused clock,
-//! on a real Redis with real time, and on memory behind the shadow with its journal.
+//! on a real Redis with real time, and on memory behind either shadow with its journal.
 
 #![allow(clippy::unwrap_used, reason = "a broken assumption fails the test")]
 
@@ -76,6 +76,12 @@ fn on_shadow() -> OnShadow {
     OnShadow(Arc::new(shadow), directory)
 }
 
+fn on_strict_shadow() -> OnShadow {
+    let directory = TempDir::new().unwrap();
+    let shadow = Shadow::open_strict(Arc::new(Memory::new()), directory.path()).unwrap();
+    OnShadow(Arc::new(shadow), directory)
+}
+
 fn on_redis() -> OnRedis {
     OnRedis(RedisServer::start(Persistence::None))
 }
@@ -100,6 +106,13 @@ macro_rules! conformance {
             $(#[tokio::test(start_paused = true)]
             async fn $test() {
                 crate::$module::$test(&crate::on_shadow()).await;
+            })*
+        }
+
+        mod strict_shadow {
+            $(#[tokio::test(start_paused = true)]
+            async fn $test() {
+                crate::$module::$test(&crate::on_strict_shadow()).await;
             })*
         }
 

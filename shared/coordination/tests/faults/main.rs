@@ -7,6 +7,7 @@ mod leases;
 mod loss;
 mod refusal;
 mod shadow;
+mod strict;
 
 use std::time::Duration;
 
