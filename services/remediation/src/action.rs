@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mcpmon_bootstrap::settings::Keys;
+use serde::{Deserialize, Serialize};
 
 /// Every kind of target: its name in the configuration, and who reads its keys.
 pub const KINDS: &[Kind] = &[];
@@ -57,7 +58,7 @@ pub struct Sight {
 }
 
 /// One run of a target, from one start to the next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// Another one with each start: systemd's `InvocationID`, Docker's `State.StartedAt`.
     pub generation: String,

@@ -33,6 +33,28 @@ pub async fn spend(
     }
 }
 
+/// Opens the circuit whose budget is spent: from now on it stays so until a person closes it, also
+/// when the window is over.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn open_circuit(
+    store: &dyn Store,
+    component: &str,
+    attempt: &str,
+    guards: &Guards,
+    now: u64,
+) -> Result<(), store::Error> {
+    let (own, _) = spent(store, component).await?;
+    let own_is_spent = own.in_window(&guards.budget, now) >= guards.budget.attempts;
+    let (name, limits) = if own_is_spent || own.is_stopped() {
+        (component, &guards.budget)
+    } else {
+        (SYSTEM, &guards.system_budget)
+    };
+    budget::spend(store, name, attempt, limits, now).await.map(drop)
+}
+
 /// Gives a budget back: a person closes the circuit.
 ///
 /// # Errors

@@ -135,11 +135,13 @@ fn known(facts: &Facts<'_>) -> Result<(), Verdict> {
     let old = |detail: String| Err(Verdict::new(Reason::InventoryOld, detail));
     let component = incident.component.as_str();
     let Some(member) = inventory.get(component) else {
-        return old(format!("the monitor knows no component {component}, so nothing could be verified"));
+        return old(format!(
+            "the monitor knows no component {component}, so nothing could be verified"
+        ));
     };
-    let related = reach(component, inventory)
-        .into_iter()
-        .chain(inventory.iter().filter(|(_, other)| is_mate(member, other)).map(|(name, _)| name.as_str()));
+    let related = reach(component, inventory).into_iter().chain(
+        inventory.iter().filter(|(_, other)| is_mate(member, other)).map(|(name, _)| name.as_str()),
+    );
     for name in std::iter::once(component).chain(related) {
         if let Some(age) = inventory.get(name).and_then(|member| too_old(member, now)) {
             return old(format!("{name} was checked last {} ago", words::time(age)));

@@ -41,7 +41,8 @@ impl HostLock {
     pub fn take(folder: &Path, target: &str, ours: &Acted) -> io::Result<Taken> {
         fs::create_dir_all(folder)?;
         let path = folder.join(format!("{target}.lock"));
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let options =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let mut file = options?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}

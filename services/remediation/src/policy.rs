@@ -22,6 +22,8 @@ pub const GROUPS: &str = "remediation.groups";
 /// All of it.
 #[derive(Debug, Clone)]
 pub struct Policy {
+    /// What the configuration says for all rules, if it does.
+    pub mode: Option<Mode>,
     pub rules: Vec<Rule>,
     /// By name.
     pub targets: BTreeMap<String, Target>,
@@ -97,6 +99,12 @@ pub struct Timing {
 }
 
 impl Policy {
+    /// How far rules go that do not say it themselves.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode.unwrap_or(Mode::DryRun)
+    }
+
     /// The rule for this failure of this component. There are not two: the configuration would have
     /// been refused.
     #[must_use]

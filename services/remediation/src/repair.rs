@@ -130,18 +130,21 @@ impl Repairer {
     }
 
     async fn take_lock(&self, job: &Job) -> Result<HostLock, Verdict> {
-        let unavailable =
-            |error: &dyn std::fmt::Display| Verdict::new(Reason::CoordinationUnavailable, error.to_string());
+        let unavailable = |error: &dyn std::fmt::Display| {
+            Verdict::new(Reason::CoordinationUnavailable, error.to_string())
+        };
         let epoch = self.store.epoch().await.map_err(|error| unavailable(&error))?;
         let ours = Acted { epoch, fencing: job.right.fencing() };
         let (locks, target) = (self.locks.clone(), job.rung.clone());
-        let taken = tokio::task::spawn_blocking(move || HostLock::take(&locks, &target, &ours)).await;
+        let taken =
+            tokio::task::spawn_blocking(move || HostLock::take(&locks, &target, &ours)).await;
         let taken = taken.map_err(|error| unavailable(&error))?;
         match taken.map_err(|error| unavailable(&format!("the lock of this machine: {error}")))? {
             Taken::Held(lock) => Ok(lock),
-            Taken::Busy => {
-                Err(Verdict::new(Reason::ActionInFlight, "another process of this machine acts on it"))
-            }
+            Taken::Busy => Err(Verdict::new(
+                Reason::ActionInFlight,
+                "another process of this machine acts on it",
+            )),
             Taken::Fenced(newer) => Err(Verdict::new(
                 Reason::ActionInFlight,
                 format!("number {newer} has acted, and ours is {}", job.right.fencing()),
@@ -151,7 +154,8 @@ impl Repairer {
 
     async fn spend(&self, job: &Job, attempt: &str) -> Result<(), Verdict> {
         let (component, guards) = (job.incident.component.as_str(), &job.policy.guards);
-        let spent = budgets::spend(&*self.store, component, attempt, guards, self.clock.now()).await;
+        let spent =
+            budgets::spend(&*self.store, component, attempt, guards, self.clock.now()).await;
         match spent {
             Ok(Decision::Go(_)) => Ok(()),
             Ok(Decision::Wait(until)) => {
@@ -171,7 +175,8 @@ impl Repairer {
         still: serde_json::Value,
     ) -> Result<(), Verdict> {
         let Job { incident, .. } = job;
-        let run = run.map(|run| json!({ "generation": run.generation, "started_at": run.started_at }));
+        let run =
+            run.map(|run| json!({ "generation": run.generation, "started_at": run.started_at }));
         let intent = Event {
             attempt: Some(attempt.to_owned()),
             rule: Some(job.rule.clone()),
@@ -185,7 +190,9 @@ impl Repairer {
             ..Event::about("intent", &incident.component, &incident.key)
         };
         let appended = self.audit.append(self.clock.now(), intent).await;
-        appended.map(drop).map_err(|error| Verdict::new(Reason::AuditUnavailable, error.to_string()))
+        appended
+            .map(drop)
+            .map_err(|error| Verdict::new(Reason::AuditUnavailable, error.to_string()))
     }
 
     /// Writes down for all replicas that it is under way, and keeps the monitor from counting.
@@ -193,7 +200,8 @@ impl Repairer {
         let component = job.incident.component.as_str();
         let begun = case::change(&*self.store, component, self.clock.now(), |stored| {
             let mut case = Case::of(&job.incident, stored);
-            let other = case.under_way.as_ref().is_some_and(|other| other.attempt != under_way.attempt);
+            let other =
+                case.under_way.as_ref().is_some_and(|other| other.attempt != under_way.attempt);
             if other || case.incident != job.incident.key {
                 return None;
             }
@@ -248,21 +256,31 @@ impl Repairer {
             attempt: under_way.attempt.clone(),
             fencing: under_way.fencing,
         };
-        tracing::info!(component = incident.component, attempt = order.attempt, action = under_way.action, "acting");
+        tracing::info!(
+            component = incident.component,
+            attempt = order.attempt,
+            action = under_way.action,
+            "acting"
+        );
         let deadline = policy.timing.act;
         let acted = timeout(deadline + OVERTIME, job.target.action.act(&order, deadline)).await;
         let acted = acted.unwrap_or_else(|_| Err(Trouble::Unknown("it took too long".to_owned())));
         let otherwise = match &acted {
             Ok(()) => ActionResult::Unverified,
             Err(Trouble::Unknown(_)) => ActionResult::Unknown,
-            Err(trouble @ Trouble::Failed(_)) => return (ActionResult::Failed, trouble.to_string()),
+            Err(trouble @ Trouble::Failed(_)) => {
+                return (ActionResult::Failed, trouble.to_string());
+            }
             Err(trouble) => return (ActionResult::Refused, trouble.to_string()),
         };
         sleep(policy.timing.grace).await;
-        let verified = self.verify(&incident.component, under_way.tools.as_deref(), &policy.timing).await;
+        let verified =
+            self.verify(&incident.component, under_way.tools.as_deref(), &policy.timing).await;
         match (verified, acted) {
             (Ok(()), Ok(())) => (ActionResult::Success, "verified".to_owned()),
-            (Ok(()), Err(trouble)) => (ActionResult::Success, format!("verified, although {trouble}")),
+            (Ok(()), Err(trouble)) => {
+                (ActionResult::Success, format!("verified, although {trouble}"))
+            }
             (Err(why), Ok(())) => (otherwise, format!("it did not help: {why}")),
             (Err(why), Err(trouble)) => (otherwise, format!("{trouble}; {why}")),
         }
@@ -270,7 +288,13 @@ impl Repairer {
 
     /// Brings to its end what another replica, or this one before it died, has begun. It does not
     /// act: whether the action was done can be seen by what it was for.
-    pub async fn take_over(&self, right: &Right, policy: &Policy, component: &str, theirs: &UnderWay) {
+    pub async fn take_over(
+        &self,
+        right: &Right,
+        policy: &Policy,
+        component: &str,
+        theirs: &UnderWay,
+    ) {
         let wait = theirs.act_until.saturating_sub(self.clock.now());
         sleep(Duration::from_millis(wait)).await;
         if !right.lasts() {
@@ -285,7 +309,9 @@ impl Repairer {
         let verified = self.verify(component, theirs.tools.as_deref(), &policy.timing).await;
         let (result, note) = match verified {
             Ok(()) => (ActionResult::Success, format!("verified by another replica; {acted}")),
-            Err(why) => (ActionResult::Unknown, format!("its replica did not end it; {acted}; {why}")),
+            Err(why) => {
+                (ActionResult::Unknown, format!("its replica did not end it; {acted}; {why}"))
+            }
         };
         self.end(component, &ours, result, note).await;
     }

@@ -1,6 +1,7 @@
 //! What an action may still spend: so many attempts in a window, each later than the last by a
 //! growing pause, then none until a person says so.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -157,6 +158,16 @@ pub async fn reset(store: &dyn Store, name: &str, now: u64) -> Result<(), Error>
 /// When the store cannot be asked, or what it holds is no budget.
 pub async fn spent(store: &dyn Store, name: &str) -> Result<Spent, Error> {
     Ok(typed::read(store, &key(name)).await?.map(|(_, spent)| spent).unwrap_or_default())
+}
+
+/// The budgets that are spent until a person resets them, by name.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn stopped(store: &dyn Store) -> Result<BTreeSet<String>, Error> {
+    let budgets = typed::list::<Spent>(store, &Key::new(&["budget"])).await?;
+    let stopped = budgets.into_iter().filter(|(_, spent)| spent.is_stopped());
+    Ok(stopped.map(|(name, _)| name).collect())
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -220,15 +220,19 @@ catalogue! {
     /// Tools that appeared in or vanished from a server's listing, or changed their schema.
     TOOLS_LIST_CHANGES = "mcp_tools_list_changes_total", Counter, ["change", "server"], Monitor, PerServer(3);
     /// Whether the coordination backend answers: 1 or 0.
-    COORDINATION_UP = "mcp_coordination_up", Gauge, ["backend"], Monitor, Fixed(2);
-    /// Repair actions, by result.
-    REMEDIATION_ACTIONS = "mcp_remediation_actions_total", Counter, ["action", "component", "result"], Remediation, PerComponent(16);
-    /// Repair decisions, by what was decided.
-    REMEDIATION_DECISIONS = "mcp_remediation_decisions_total", Counter, ["component", "decision"], Remediation, PerComponent(24);
+    COORDINATION_UP = "mcp_coordination_up", Gauge, ["backend"], Each, Fixed(2);
+    /// Repair actions, by the kind of their target and by result: success, failed, unverified, unknown or refused.
+    REMEDIATION_ACTIONS = "mcp_remediation_actions_total", Counter, ["action", "component", "result"], Remediation, PerComponent(20);
+    /// Repair decisions: to act, to wait or to leave it, with the reason.
+    REMEDIATION_DECISIONS = "mcp_remediation_decisions_total", Counter, ["component", "decision"], Remediation, PerComponent(32);
     /// Duration of repairs, from the decision to the verified result.
     REMEDIATION_DURATION = "mcp_remediation_duration_seconds", Histogram(CALL_BOUNDS), ["component"], Remediation, PerComponent(1);
     /// Whether the component's repair circuit is open: 1 or 0.
     REMEDIATION_CIRCUIT_OPEN = "mcp_remediation_circuit_open", Gauge, ["component"], Remediation, PerComponent(1);
+    /// Whether nothing may be repaired for this reason: 1 or 0.
+    REMEDIATION_HELD = "mcp_remediation_held", Gauge, ["reason"], Remediation, Fixed(8);
+    /// Whether this replica is the one that may act: 1 or 0.
+    REMEDIATION_LEADING = "mcp_remediation_leading", Gauge, [], Remediation, Fixed(1);
     /// Observations that the tap dropped rather than delay the traffic.
     TAP_EVENTS_DROPPED = "mcp_tap_events_dropped_total", Counter, ["server"], Exporter, PerServer(1);
     /// Events that the SDK dropped because its queue was full or the exporter refused them.

@@ -27,6 +27,6 @@ pub use markdown::metrics_page;
 pub use name::Name;
 pub use outcome::{Ending, Outcome};
 pub use prices::Prices;
-pub use recorder::{Counter, Metrics, NO_TOOL, Options, ServerMetrics};
+pub use recorder::{Counter, Durations, Metrics, NO_TOOL, Options, ServerMetrics};
 pub use snapshot::{ServerTotals, ToolTotals, Totals};
 pub use telemetry::{Emit, ScrapeError, TEXT_FORMAT};

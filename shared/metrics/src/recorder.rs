@@ -5,6 +5,7 @@
 
 mod families;
 mod names;
+mod own;
 mod server;
 mod tool;
 
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 use self::families::Families;
 use self::names::Names;
+pub use self::own::{Counter, Durations};
 pub use self::server::NO_TOOL;
 use self::server::{Server, Trust};
 use self::tool::Tool;
@@ -28,7 +30,7 @@ use crate::outcome::Outcome;
 use crate::prices::Prices;
 use crate::snapshot::Totals;
 use crate::sources::{Reading, Sources, Which};
-use crate::telemetry::{Count, Distribution, Emit, ScrapeError, Telemetry};
+use crate::telemetry::{Distribution, Emit, ScrapeError, Telemetry};
 
 /// What a [`Metrics`] is built from.
 #[derive(Debug, Clone)]
@@ -180,34 +182,6 @@ impl Metrics {
     /// As [`Metrics::encode`].
     pub fn totals(&self) -> Result<Totals, ScrapeError> {
         Ok(Totals::of(&self.0.telemetry.gather()?))
-    }
-
-    /// A counter of the process itself, with its label values bound.
-    pub fn counter(&self, family: catalogue::Family, values: &[&str]) -> Counter {
-        let counter = Counter(self.0.telemetry.counters(family).bind(values));
-        // A series without labels is exposed from its first addition on.
-        counter.add(0);
-        counter
-    }
-
-    /// A gauge of the process itself, read at each scrape: label values, and the value.
-    pub fn gauge(
-        &self,
-        family: catalogue::Family,
-        read: impl Fn(&mut Emit<'_>) + Send + Sync + 'static,
-    ) {
-        self.0.telemetry.gauge(family, read);
-    }
-}
-
-/// One series that only grows.
-#[derive(Debug)]
-pub struct Counter(Count);
-
-impl Counter {
-    /// Adds `count`.
-    pub fn add(&self, count: u64) {
-        self.0.add(count);
     }
 }
 

@@ -37,7 +37,7 @@ impl Policy {
         }
         let targets = targets(settings, &protected);
         let rules = rules::read(settings, mode, &targets, &protected);
-        Self { rules, targets, guards: guards(settings), timing: timing(settings), protected }
+        Self { mode, rules, targets, guards: guards(settings), timing: timing(settings), protected }
     }
 
     /// Reads every key of every kind, for the reference; the user's own names stand in `<…>`.

@@ -58,9 +58,9 @@ pub(super) fn read(
         let mut rule = shipped.rule(mode);
         // The user's own rule is the better one.
         rule.failures.retain(|failure| {
-            !rules.iter().any(|own| {
-                own.component == rule.component && own.failures.contains(failure)
-            })
+            !rules
+                .iter()
+                .any(|own| own.component == rule.component && own.failures.contains(failure))
         });
         if !rule.failures.is_empty() {
             rules.push(rule);
@@ -112,7 +112,13 @@ fn rule(
         "How far it goes: `dry_run`, `approve` or `act`; by default `remediation.mode`.",
     );
     let mode = mode.or(default.map(|rule| rule.mode)).unwrap_or(Mode::DryRun);
-    Some(Rule { name: name.to_owned(), component: component?, failures: failures?, ladder: ladder?, mode })
+    Some(Rule {
+        name: name.to_owned(),
+        component: component?,
+        failures: failures?,
+        ladder: ladder?,
+        mode,
+    })
 }
 
 /// A key that a shipped rule has a default for, and another must have.

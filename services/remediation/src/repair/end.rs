@@ -37,7 +37,13 @@ impl Repairer {
             ..Event::about("outcome", component, incident)
         };
         let appended = self.audit.append(now, outcome).await;
-        tracing::info!(component, attempt = under_way.attempt, result = result.as_str(), note, "an action ended");
+        tracing::info!(
+            component,
+            attempt = under_way.attempt,
+            result = result.as_str(),
+            note,
+            "an action ended"
+        );
         if !matches!(appended, Ok(Appended::Known)) {
             self.counts.acted(component, &under_way.kind, result, took);
             self.tell(component, under_way, result, &note, took).await;
@@ -71,7 +77,14 @@ impl Repairer {
         };
         let item = News {
             took_ms: u64::try_from(took.as_millis()).ok(),
-            ..news::about(&under_way.attempt, component, incident_of(&under_way.attempt), self.clock.now(), what, note)
+            ..news::about(
+                &under_way.attempt,
+                component,
+                incident_of(&under_way.attempt),
+                self.clock.now(),
+                what,
+                note,
+            )
         };
         news::publish(&*self.store, &item).await;
     }
@@ -83,8 +96,7 @@ impl Repairer {
         let closed = case::change(store, component, now, |stored| {
             let mut case = stored?;
             let ours = case.under_way.take().filter(|it| it.attempt == under_way.attempt)?;
-            let tried =
-                Tried { attempt: ours.attempt, target: ours.target, at: now, result };
+            let tried = Tried { attempt: ours.attempt, target: ours.target, at: now, result };
             case.tried.push(tried);
             case.said = None;
             Some(case)

@@ -1,0 +1,291 @@
+//! The loop: what is known, what follows from it, and one action at a time.
+//!
+//! It looks at the state and not at messages, so a message that is lost or comes twice changes
+//! nothing: an incident that is open is decided on again and again. The stream only wakes it. Every
+//! replica looks, for its page and its gauges; the one with the lease decides and acts.
+
+mod say;
+pub(crate) mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcpmon_coordination::{Incident, Store, incident, store};
+use tokio::sync::{Notify, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use self::state::State;
+use crate::audit::Event;
+use crate::board::Board;
+use crate::budgets;
+use crate::case::{Case, UnderWay};
+use crate::decide::{self, Facts};
+use crate::lead::{Held, Right};
+use crate::policy::Policy;
+use crate::repair::{Job, Repairer};
+use crate::verdict::{Reason, Verdict};
+
+/// The group that shares the stream.
+const GROUP: &str = "remediation";
+/// What a consumer has not acknowledged by then goes to another.
+const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT: Duration = Duration::from_secs(1);
+
+/// What the loop works with.
+#[derive(Debug)]
+pub struct Engine {
+    pub repairer: Repairer,
+    pub policy: watch::Receiver<Arc<Policy>>,
+    pub held: watch::Receiver<Option<Held>>,
+    /// Whether the store can be used.
+    pub up: watch::Receiver<bool>,
+    /// When the store was last found with another set of data.
+    pub seeded_at: watch::Receiver<Option<Instant>>,
+    /// How long leases of before may still be believed in.
+    pub hold_off: Duration,
+    pub board: watch::Sender<Arc<Board>>,
+    /// Something happened.
+    pub wake: Arc<Notify>,
+}
+
+/// What one replica remembers from step to step.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The action that this replica does, or brings to its end.
+    running: JoinSet<Ended>,
+    /// Components that are left alone until then: something stood against an action a moment ago.
+    quiet: BTreeMap<String, Instant>,
+    /// The incidents that were open when that was last known.
+    open: Vec<Incident>,
+    /// What was said of being held.
+    held: Option<Reason>,
+}
+
+/// What a job leaves.
+#[derive(Debug)]
+struct Ended {
+    incident: Option<Incident>,
+    /// Why nothing was done, if so.
+    verdict: Option<Verdict>,
+}
+
+impl Engine {
+    /// Runs until `stop`. An action that is under way then is brought to its end.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut memory = Memory::default();
+        while !stop.is_cancelled() {
+            self.step(&mut memory).await;
+            let pause = self.policy.borrow().timing.verify_every;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.wake.notified() => {}
+                Some(ended) = memory.running.join_next(), if !memory.running.is_empty() => {
+                    self.ended(&mut memory, ended).await;
+                }
+                () = sleep(pause) => {}
+            }
+        }
+        while let Some(ended) = memory.running.join_next().await {
+            self.ended(&mut memory, ended).await;
+        }
+    }
+
+    /// Looks once, and acts if that follows.
+    pub async fn step(&self, memory: &mut Memory) {
+        while let Some(ended) = memory.running.try_join_next() {
+            self.ended(memory, ended).await;
+        }
+        let right = Right::of(&self.held);
+        let state = self.look(memory).await;
+        let held = self.hold(state.is_err()).await;
+        if held != memory.held {
+            self.say_held(memory, held).await;
+            memory.held = held;
+        }
+        self.show(memory, state.as_ref().ok(), held, right.is_some());
+        let (Ok(state), Some(right), None) = (state, right, held) else { return };
+        memory.open.clone_from(&state.open);
+        if let Err(error) = self.decide(memory, &state, &right).await {
+            tracing::warn!(%error, "nothing is decided for now");
+        }
+    }
+
+    async fn look(&self, memory: &Memory) -> Result<State, store::Error> {
+        let state = State::read(self.store()).await;
+        if let Err(error) = &state
+            && memory.held != Some(Reason::CoordinationUnavailable)
+        {
+            tracing::warn!(%error, "coordination is away: nothing is repaired");
+        }
+        state
+    }
+
+    /// Why nothing may be repaired at all, if so.
+    async fn hold(&self, away: bool) -> Option<Reason> {
+        if away || !*self.up.borrow() {
+            return Some(Reason::CoordinationUnavailable);
+        }
+        let seeded = *self.seeded_at.borrow();
+        if seeded.is_some_and(|seeded| Instant::now() < seeded + self.hold_off) {
+            return Some(Reason::HoldOff);
+        }
+        let audit = &self.repairer.audit;
+        if !audit.is_writable() {
+            let again = Event {
+                note: Some("the audit can be written again".to_owned()),
+                ..Event::new("operator")
+            };
+            if audit.append(self.now(), again).await.is_err() {
+                return Some(Reason::AuditUnavailable);
+            }
+        }
+        None
+    }
+
+    async fn decide(
+        &self,
+        memory: &mut Memory,
+        state: &State,
+        right: &Right,
+    ) -> Result<(), store::Error> {
+        let policy = self.policy.borrow().clone();
+        self.over(state).await?;
+        let calm_at = self.storm(state, &policy).await?;
+        let mut in_flight = !memory.running.is_empty();
+        for (component, case) in &state.cases {
+            let Some(under_way) = &case.under_way else { continue };
+            if !in_flight {
+                self.take_over(memory, right, &policy, component, under_way);
+            }
+            in_flight = true;
+        }
+        for incident in &state.open {
+            let component = incident.component.as_str();
+            let case = Case::of(incident, state.cases.get(component).cloned());
+            if case.under_way.is_some() {
+                continue;
+            }
+            let (spent, system_spent) = budgets::spent(self.store(), component).await?;
+            let facts = Facts {
+                now: self.now(),
+                policy: &policy,
+                incident,
+                case: &case,
+                inventory: &state.inventory,
+                maintenance: state.marks.maintenance_of(component, self.now()),
+                spent: &spent,
+                system_spent: &system_spent,
+                calm_at,
+                in_flight,
+            };
+            let plan = match decide::plan(&facts) {
+                Ok(plan) => plan,
+                Err(verdict) => {
+                    self.say(incident, &case, &verdict, &policy).await?;
+                    continue;
+                }
+            };
+            let now = Instant::now();
+            memory.quiet.retain(|_, until| now < *until);
+            if memory.quiet.contains_key(component) {
+                continue;
+            }
+            let job = Job {
+                right: right.clone(),
+                policy: policy.clone(),
+                incident: incident.clone(),
+                case: case.clone(),
+                rule: plan.rule.name.clone(),
+                mode: plan.rule.mode,
+                rung: plan.rung.to_owned(),
+                target: plan.target.clone(),
+                tools: state.tools(incident),
+            };
+            self.start(memory, job);
+            in_flight = true;
+        }
+        Ok(())
+    }
+
+    fn start(&self, memory: &mut Memory, job: Job) {
+        let repairer = self.repairer.clone();
+        memory.running.spawn(async move {
+            let verdict = repairer.run(&job).await.err();
+            Ended { incident: Some(job.incident), verdict }
+        });
+    }
+
+    fn take_over(
+        &self,
+        memory: &mut Memory,
+        right: &Right,
+        policy: &Arc<Policy>,
+        component: &str,
+        under_way: &UnderWay,
+    ) {
+        tracing::warn!(
+            component,
+            attempt = under_way.attempt,
+            "bringing to its end what another began"
+        );
+        let (repairer, right, policy) = (self.repairer.clone(), right.clone(), policy.clone());
+        let (component, under_way) = (component.to_owned(), under_way.clone());
+        memory.running.spawn(async move {
+            repairer.take_over(&right, &policy, &component, &under_way).await;
+            Ended { incident: None, verdict: None }
+        });
+    }
+
+    async fn ended(&self, memory: &mut Memory, ended: Result<Ended, JoinError>) {
+        let Ended { incident, verdict } = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                // Its case says that it is under way; it is taken over.
+                tracing::error!(%error, "a repair broke down");
+                return;
+            }
+        };
+        let (Some(incident), Some(verdict)) = (incident, verdict) else { return };
+        let policy = self.policy.borrow().clone();
+        let until = Instant::now() + policy.timing.verify_every;
+        memory.quiet.insert(incident.component.clone(), until);
+        let said = async {
+            let stored = crate::case::read(self.store(), &incident.component).await?;
+            self.say(&incident, &Case::of(&incident, stored), &verdict, &policy).await
+        };
+        if let Err(error) = said.await {
+            tracing::warn!(component = incident.component, %verdict, %error, "it is decided again");
+        }
+    }
+
+    fn store(&self) -> &dyn Store {
+        &*self.repairer.store
+    }
+
+    fn now(&self) -> u64 {
+        self.repairer.clock.now()
+    }
+}
+
+/// Wakes the engine when the stream has something, and takes it off the stream: the incident's
+/// document holds what is true.
+pub async fn listen(store: Arc<dyn Store>, consumer: String, wake: Arc<Notify>) {
+    loop {
+        let delivered = incident::consume(&*store, GROUP, &consumer, PATIENCE, WAIT).await;
+        let Ok(delivered) = delivered else {
+            sleep(WAIT).await;
+            continue;
+        };
+        for delivered in delivered {
+            wake.notify_one();
+            if let Err(error) = incident::acknowledge(&*store, GROUP, &delivered.id).await {
+                tracing::debug!(%error, "it will come again");
+            }
+        }
+    }
+}
