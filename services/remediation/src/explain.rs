@@ -74,7 +74,7 @@ impl Question {
         &self,
         inventory: &BTreeMap<String, Member>,
         now: u64,
-    ) -> Vec<Result<Incident, Answer>> {
+    ) -> Vec<Result<Incident, Box<Answer>>> {
         match self {
             Self::Incident(asked) => {
                 let began = asked.first_failed_at.unwrap_or(now);
@@ -93,15 +93,17 @@ fn of_alert(
     alert: &Alert,
     inventory: &BTreeMap<String, Member>,
     now: u64,
-) -> Result<Incident, Answer> {
-    let nothing = |reason, detail: String| Answer {
-        component: alert.component(inventory).unwrap_or("_other").to_owned(),
-        failure: failure_name(alert.failure()),
-        rule: None,
-        ladder: Vec::new(),
-        action: None,
-        verdict: Verdict::new(reason, detail),
-        note: None,
+) -> Result<Incident, Box<Answer>> {
+    let nothing = |reason, detail: String| {
+        Box::new(Answer {
+            component: alert.component(inventory).unwrap_or("_other").to_owned(),
+            failure: failure_name(alert.failure()),
+            rule: None,
+            ladder: Vec::new(),
+            action: None,
+            verdict: Verdict::new(reason, detail),
+            note: None,
+        })
     };
     if alert.status == Status::Resolved {
         return Err(nothing(Reason::Recovered, format!("alert {} is resolved", alert.name())));
@@ -138,7 +140,7 @@ pub(crate) async fn with(
         let incident = match incident {
             Ok(incident) => incident,
             Err(answer) => {
-                answers.push(answer);
+                answers.push(*answer);
                 continue;
             }
         };
@@ -197,7 +199,7 @@ pub fn offline(question: &Question, policy: &Policy, clock: &Clock) -> Vec<Answe
                     the target ran since before";
         Answer { note: Some(note.to_owned()), ..judge(&facts) }
     };
-    incidents.into_iter().map(|incident| incident.map_or_else(|it| it, answer)).collect()
+    incidents.into_iter().map(|incident| incident.map_or_else(|it| *it, answer)).collect()
 }
 
 fn judge(facts: &Facts<'_>) -> Answer {

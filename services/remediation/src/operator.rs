@@ -123,11 +123,10 @@ fn line(record: &Record) -> String {
     let time = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(record.at));
     let event = &record.event;
     let mut line = format!("{:>6}  {time}  {}", record.seq, event.event);
-    for part in [&event.attempt.as_ref().or(event.incident.as_ref()).or(event.component.as_ref())] {
-        if let Some(part) = part {
-            line.push_str("  ");
-            line.push_str(part);
-        }
+    let about = event.attempt.as_ref().or(event.incident.as_ref()).or(event.component.as_ref());
+    if let Some(about) = about {
+        line.push_str("  ");
+        line.push_str(about);
     }
     if let Some(verdict) = &event.verdict {
         line.push_str(&format!("  {verdict}"));
