@@ -2,15 +2,12 @@
 
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use mcpmon_bootstrap::Settings;
+use mcpmon_bootstrap::http::client::{self, may_hold_password, web_url};
 use mcpmon_metrics::redact;
-use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt as _;
 use secrecy::ExposeSecret as _;
 
 /// One call must be over in this time.
@@ -45,13 +42,6 @@ impl SecretUrl {
     }
 }
 
-/// An `http` or `https` URL with a host.
-pub(crate) fn web_url(text: &str) -> Result<Url, &'static str> {
-    let url = Url::parse(text).ok();
-    url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or("expected a URL that begins with http:// or https://")
-}
-
 /// A key whose value is such a URL and no secret.
 pub(crate) fn page(settings: &mut Settings, key: &str, doc: &str) -> Option<Url> {
     let url = settings.optional_checked(key, doc, |text: String| {
@@ -64,13 +54,6 @@ pub(crate) fn page(settings: &mut Settings, key: &str, doc: &str) -> Option<Url>
         settings.reject(key, "holds a user or a password, which everybody would read");
     }
     url
-}
-
-/// Whether a text must not be shown: it has the mark of a user or a password, and is not a URL
-/// that has it elsewhere, as a path may.
-pub(crate) fn may_hold_password(text: &str) -> bool {
-    let is_harmless = |url: Url| url.username().is_empty() && url.password().is_none();
-    text.contains('@') && !web_url(text).is_ok_and(is_harmless)
 }
 
 /// A client for that URL. It follows no redirect: a message must not go where nobody told us.
@@ -90,27 +73,8 @@ pub fn plain_client() -> Result<Client, String> {
 }
 
 fn build(https: bool) -> Result<Client, String> {
-    let tls = tls(https).map_err(|error| describe(&error))?;
-    Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(Policy::none())
-        .timeout(TIMEOUT)
-        .build()
-        .map_err(|error| describe(&error.without_url()))
-}
-
-/// ring and the platform's trust store, which is not loaded for plain HTTP: a container without
-/// one must work.
-fn tls(https: bool) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let builder = if https {
-        builder.with_platform_verifier()?
-    } else {
-        builder.with_root_certificates(RootCertStore::empty())
-    };
-    Ok(builder.with_no_client_auth())
+    let builder = client::builder(https).map_err(|error| describe(&error))?;
+    builder.timeout(TIMEOUT).build().map_err(describe_call)
 }
 
 /// What went wrong with a call, without its URL.
@@ -119,12 +83,5 @@ pub(crate) fn describe_call(error: reqwest::Error) -> String {
 }
 
 fn describe(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    redact::message(&text)
+    redact::message(&client::describe(error))
 }

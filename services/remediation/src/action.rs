@@ -3,6 +3,14 @@
 //! An action looks at its target when it is told to, and acts on it once when it is told to. Whether
 //! and when, and what follows from it, is not its business.
 
+mod command;
+mod docker;
+mod http;
+mod process;
+mod systemd;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -10,8 +18,15 @@ use async_trait::async_trait;
 use mcpmon_bootstrap::settings::Keys;
 use serde::{Deserialize, Serialize};
 
+pub use command::allowed as allowed_commands;
+
 /// Every kind of target: its name in the configuration, and who reads its keys.
-pub const KINDS: &[Kind] = &[];
+pub const KINDS: &[Kind] = &[
+    Kind { name: "command", read: command::read },
+    Kind { name: "docker", read: docker::read },
+    Kind { name: "http", read: http::read },
+    Kind { name: "systemd", read: systemd::read },
+];
 
 /// One kind of target.
 #[derive(Debug, Clone, Copy)]
@@ -116,4 +131,19 @@ pub fn kind(name: &str) -> Result<Kind, String> {
         let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
         format!("`{name}` is no kind of target; expected one of {}", names.join(", "))
     })
+}
+
+/// The time that an action takes for itself: it ends a little before the caller's deadline, for its
+/// own error says more.
+fn own_time(deadline: Duration) -> Duration {
+    deadline.saturating_sub((deadline / 10).min(Duration::from_millis(100)))
+}
+
+/// The key of the kinds whose targets a person can stop.
+fn act_on_stopped(keys: &mut Keys<'_>) -> bool {
+    keys.value(
+        "act_on_stopped",
+        false,
+        "Whether it is restarted also when a person seems to have stopped it.",
+    )
 }

@@ -121,7 +121,14 @@ impl Settings {
 
     fn problem(&mut self, key: &str, found: &str, problem: &str) {
         let environment = environment_name(key);
-        self.problems.push(format!("{key}{found}: {problem} [env: {environment}]"));
+        self.note(format!("{key}{found}: {problem} [env: {environment}]"));
+    }
+
+    /// A key that rules over many tables is read for each of them, and complained of once.
+    fn note(&mut self, line: String) {
+        if !self.problems.contains(&line) {
+            self.problems.push(line);
+        }
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
+use mcpmon_bootstrap::http::client::may_hold_password;
 use reqwest::Url;
 use secrecy::SecretString;
 
 use super::Keys;
 use super::client::shown;
-use crate::outside::may_hold_password;
 
 const EXPECTED: &str = "expected a URL such as http://localhost:9090";
 
@@ -41,13 +41,7 @@ pub(super) fn url(keys: &mut Keys<'_>, doc: &str) -> Option<Place> {
 
 /// The key `token`.
 pub(super) fn token(keys: &mut Keys<'_>) -> Option<SecretString> {
-    let token = keys.secret("token", "Sent as `Authorization: Bearer …`.")?;
-    let sendable = |byte: u8| (0x21..=0x7e).contains(&byte);
-    if !secrecy::ExposeSecret::expose_secret(&token).bytes().all(sendable) {
-        keys.reject("token", "cannot be sent in a header; expected visible ASCII without spaces");
-        return None;
-    }
-    Some(token)
+    keys.bearer("token", "Sent as `Authorization: Bearer …`.")
 }
 
 /// A path below a base URL, which may have a path of its own.

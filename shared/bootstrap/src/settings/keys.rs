@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -95,6 +95,22 @@ impl<'s> Keys<'s> {
     /// [`Settings::secret`]
     pub fn secret(&mut self, key: &str, doc: &str) -> Option<SecretString> {
         self.settings.secret(&self.name(key), doc)
+    }
+
+    /// A [`secret`](Self::secret) that is sent in a header: a token.
+    pub fn bearer(&mut self, key: &str, doc: &str) -> Option<SecretString> {
+        let token = self.secret(key, doc)?;
+        let sendable = |byte: u8| (0x21..=0x7e).contains(&byte);
+        if !token.expose_secret().bytes().all(sendable) {
+            self.reject(key, "cannot be sent in a header; expected visible ASCII without spaces");
+            return None;
+        }
+        Some(token)
+    }
+
+    /// The settings that the table stands in, for a key above it that rules over many tables.
+    pub fn settings(&mut self) -> &mut Settings {
+        self.settings
     }
 
     /// [`Settings::is_set`]

@@ -159,8 +159,7 @@ impl Settings {
                 let origin = format!(" in {}", found.origin);
                 let path = format!("{key}{}", mismatch.path);
                 let environment = environment_name(key);
-                self.problems
-                    .push(format!("{path}{origin}: {} [env: {environment}]", mismatch.problem));
+                self.note(format!("{path}{origin}: {} [env: {environment}]", mismatch.problem));
                 None
             }
         }

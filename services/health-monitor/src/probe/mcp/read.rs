@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mcpmon_bootstrap::http::client::may_hold_password;
 use mcpmon_mcp_client::{Canary, Command, Connector, Target, Url};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
 use super::Mcp;
-use crate::outside::may_hold_password;
 use crate::probe::{Keys, Probe};
 
 const COMMAND: &str = "The server's program and its arguments, for a server that speaks over standard input and \
