@@ -6,6 +6,7 @@ import re
 import subprocess
 import urllib.request
 import zlib
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -217,3 +218,107 @@ def test_the_page_shows_the_components(watched_page, tmp_path):
 @SCHEMES
 def test_the_components_follow_the_colour_scheme(scheme, setting, watched_page, tmp_path):
     photograph(tmp_path, watched_page, scheme, setting)
+
+
+# A fixture that speaks for remediation: what it answers is what its contract says, in the cases that
+# a page can show. The service itself is looked at where it repairs something.
+REPAIRS = {
+    "mode": "act",
+    "held": "coordination_unavailable",
+    "leading": True,
+    "incidents": [
+        {
+            "component": "api",
+            "key": "api@1700000000000",
+            "failure": "connection_refused",
+            "decision": "wait",
+            "reason": "cool_down",
+            "detail": "for <b>5 min</b>",
+            "since": 1700000000000,
+        },
+        {
+            "component": "shop",
+            "key": "shop@1700000000000",
+            "failure": "timeout",
+            "decision": "skip",
+            "reason": "circuit_open",
+            "detail": "",
+            "since": 1700000000000,
+        },
+    ],
+    "actions": [
+        {
+            "at": 1700000000000 + place,
+            "component": "api",
+            "incident": "api@1700000000000",
+            "action": "restart container boutique",
+            "result": result,
+            "took_ms": took,
+            "detail": detail,
+        }
+        for place, (result, took, detail) in enumerate([("success", 1200, ""), ("failed", 300, "exit <i>1</i>")])
+    ],
+    "circuits": ["shop"],
+}
+
+
+def asking_remediation(folder, reply):
+    @contextmanager
+    def both():
+        with (
+            parties.receiver(200, json.dumps(reply), Content_Type="application/json") as remediation,
+            running_exporter(folder, MCPMON__REMEDIATION__URL=remediation.url) as exporter,
+        ):
+            parties.eventually("repairs", lambda: "mode" in exporter.json("/api/v1/status")["repairs"], seconds=20)
+            yield exporter.url
+
+    return both()
+
+
+@pytest.fixture(scope="module")
+def repairs_page(tmp_path_factory):
+    with asking_remediation(tmp_path_factory.mktemp("repairs-page"), REPAIRS) as url:
+        yield url
+
+
+def test_the_page_shows_the_repairs_and_what_keeps_from_them(repairs_page, tmp_path):
+    browser = browse(tmp_path, repairs_page, "--dump-dom")
+    assert complaints(browser) == []
+    shown = Tables(browser.stdout)
+    assert shown.texts["repairs-note"].strip() == "Mode: act; held: it does not act without Redis."
+    assert [row[:4] for row in shown.rows["blocked"]] == [
+        ["api", "connection refused", "wait", "cool down: for <b>5 min</b>"],
+        ["shop", "timeout", "skip", "circuit open"],
+    ]
+    assert [row[1:] for row in shown.rows["actions"]] == [
+        ["api", "restart container boutique", "✗ failed", "300 ms", "exit <i>1</i>"],
+        ["api", "restart container boutique", "✓ success", "1.20 s", "–"],
+    ]
+    assert "mcp-remediation close-circuit shop" in shown.texts["circuits"]
+    # Hidden is what says nothing.
+    assert not re.search(r'id="(circuits|blocked-table|actions-table)"[^>]* hidden', browser.stdout)
+
+
+@SCHEMES
+def test_the_repairs_follow_the_colour_scheme(scheme, setting, repairs_page, tmp_path):
+    photograph(tmp_path, repairs_page, scheme, setting)
+
+
+def test_a_remediation_with_nothing_to_do_says_so(tmp_path):
+    quiet = REPAIRS | {"mode": "dry_run", "held": None, "leading": False, "incidents": [], "actions": [], "circuits": []}
+    with asking_remediation(tmp_path, quiet) as url:
+        browser = browse(tmp_path, url, "--dump-dom")
+    assert complaints(browser) == []
+    shown = Tables(browser.stdout)
+    assert shown.texts["repairs-note"].strip() == "Mode: dry run; another replica acts."
+    assert shown.rows["blocked"] == [["No open incidents."]]
+    assert shown.rows["actions"] == [["Nothing was repaired yet."]]
+    assert re.search(r'id="circuits"[^>]* hidden', browser.stdout)
+
+
+def test_without_remediation_the_page_says_so(exporter, tmp_path):
+    browser = browse(tmp_path, exporter.url, "--dump-dom")
+    assert complaints(browser) == []
+    shown = Tables(browser.stdout)
+    assert shown.texts["repairs-note"].strip().startswith("No remediation is configured")
+    assert re.search(r'id="blocked-table"[^>]* hidden', browser.stdout)

@@ -14,6 +14,17 @@ const COLOURS = {
   unhealthy: "red", http_up_mcp_broken: "red", protocol_mismatch: "red", tools_missing: "red",
 };
 
+const ACTIONS_SHOWN = 20;
+const RESULTS = {
+  success: "green", unverified: "yellow", unknown: "yellow", refused: "yellow", failed: "red",
+};
+// What keeps remediation from doing anything at all.
+const HELD = {
+  coordination_unavailable: "it does not act without Redis",
+  hold_off: "Redis came back empty, so it waits until earlier actions have surely ended",
+  audit_unavailable: "the audit cannot be written",
+};
+
 const number = (value) => ({ text: value.toLocaleString("en"), kind: "number" });
 const text = (value) => (value ? { text: value } : NONE);
 const seconds = (value) =>
@@ -125,6 +136,62 @@ function showComponents(components) {
   );
 }
 
+const spaced = (name) => name.replaceAll("_", " ");
+const moment = (ms) => ({ text: new Date(ms).toLocaleString([], SHORT) });
+const long = (value) => (value ? { text: value, kind: "long" } : NONE);
+
+function circuit(component) {
+  const item = document.createElement("li");
+  const command = `mcp-remediation close-circuit ${component}`;
+  item.append(`${component}: its budget is spent and nothing is repaired until somebody closes the circuit: `);
+  item.append(Object.assign(document.createElement("code"), { textContent: command }));
+  return item;
+}
+
+function noteOn(repairs) {
+  if (!repairs) return "No remediation is configured: what fails is told and not repaired.";
+  if (repairs.error) return `Nothing is known of repairs: ${repairs.error}`;
+  const held = repairs.held && `held: ${HELD[repairs.held] ?? spaced(repairs.held)}`;
+  const following = !repairs.leading && "another replica acts";
+  return [`Mode: ${spaced(repairs.mode)}`, held, following].filter(Boolean).join("; ") + ".";
+}
+
+function showRepairs(repairs) {
+  const known = repairs && !repairs.error;
+  const note = byId("repairs-note");
+  note.className = repairs?.error || repairs?.held ? "bad" : "";
+  setText(note, noteOn(repairs));
+  byId("blocked-table").hidden = byId("actions-table").hidden = !known;
+  const { incidents, actions, circuits } = known ? repairs : { incidents: [], actions: [], circuits: [] };
+  const list = byId("circuits");
+  list.hidden = circuits.length === 0;
+  if (list.dataset.shown !== JSON.stringify(circuits)) {
+    list.dataset.shown = JSON.stringify(circuits);
+    list.replaceChildren(...circuits.map(circuit));
+  }
+  fill(
+    "blocked",
+    incidents.map((i) => [
+      text(i.component), text(spaced(i.failure)),
+      { text: spaced(i.decision), kind: i.decision === "act" ? "green" : "yellow" },
+      long([i.reason && spaced(i.reason), i.detail].filter(Boolean).join(": ")), moment(i.since),
+    ]),
+    "No open incidents.",
+  );
+  fill(
+    "actions",
+    actions.slice(0, ACTIONS_SHOWN).map((a) => {
+      const colour = RESULTS[a.result] ?? "unknown";
+      return [
+        moment(a.at), text(a.component), text(a.action),
+        { text: spaced(a.result), icon: ICONS[colour], kind: colour },
+        milliseconds(a.took_ms ?? undefined), long(a.detail),
+      ];
+    }),
+    "Nothing was repaired yet.",
+  );
+}
+
 function showSummary({ servers, tools, window_seconds }, components) {
   const minutes = Math.round(window_seconds / 60);
   const window = minutes > 1 ? `${minutes} minutes` : `${Math.max(Math.round(window_seconds), 1)} s`;
@@ -189,6 +256,7 @@ async function update() {
     showSummary(summary, status.verdict.components);
     showFailures(failures);
     showAlerts(status.alerts);
+    showRepairs(status.repairs);
     byId("updated").textContent = `Updated ${new Date().toLocaleTimeString()}.`;
   } catch (error) {
     showVerdict({ status: "unknown", source: "the exporter does not answer", reasons: [String(error)], left_out: [] });

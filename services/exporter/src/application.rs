@@ -17,14 +17,15 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::alerts::Alerts;
-use crate::config::{Config, HealthMonitor, Limits};
+use crate::config::{Config, Endpoint, Limits};
 use crate::failures::Failures;
 use crate::http::{self, Buffers};
 use crate::ingest::Ingest;
-use crate::monitor::Monitor;
 use crate::overview::Overview;
+use crate::peer::Peer;
 use crate::state::State;
 use crate::window::{SAMPLE_EVERY, Window};
+use crate::{monitor, remediation};
 
 const MAX_CONNECTIONS_PER_WORKER: usize = 1_024;
 /// For scrapes and decompression, which compute and never wait: more of them would gain nothing,
@@ -72,16 +73,15 @@ impl Application {
         let address = listener.local_addr().map_err(BuildError::Address)?;
         let failures = Failures::new(config.keep_error_text);
         let started = Instant::now();
-        let monitor = OnceLock::new();
-        if let Some(configured) = config.health_monitor {
-            monitor.get_or_init(|| Monitor::new(configured));
-        }
+        let monitor = config.health_monitor.map(monitor::at).map(OnceLock::from);
+        let remediation = config.remediation.map(remediation::at).map(OnceLock::from);
         let state = State {
             ingest: Ingest::new(metrics.clone(), failures.clone()),
             failures,
             alerts: Alerts::new(&metrics),
             window: Window::starting(started),
-            monitor,
+            monitor: monitor.unwrap_or_default(),
+            remediation: remediation.unwrap_or_default(),
             tokens: config.listen.tokens,
             limits: config.limits,
             buffers: Buffers::new(config.limits.buffered_bytes),
@@ -110,9 +110,13 @@ impl Application {
     /// Asks the health monitor at `address` for its verdict, unless the configuration names one:
     /// for a program that runs both and learns the ports as it starts them.
     pub fn ask_monitor(&self, address: SocketAddr, token: Option<SecretString>) {
-        let monitor = Monitor::new(HealthMonitor::at(address, token));
         // The configured one stays.
-        let _ = self.state.monitor.set(monitor);
+        let _ = self.state.monitor.set(monitor::at(Endpoint::at(address, token)));
+    }
+
+    /// The same of remediation, for what it repairs.
+    pub fn ask_remediation(&self, address: SocketAddr, token: Option<SecretString>) {
+        let _ = self.state.remediation.set(remediation::at(Endpoint::at(address, token)));
     }
 
     #[cfg(test)]
@@ -134,9 +138,8 @@ impl Application {
         let answering = self.readiness.guard("server");
         let mut background = JoinSet::new();
         background.spawn(sample(self.state.clone()));
-        if self.state.monitor.get().is_some() {
-            background.spawn(watch(self.state.clone()));
-        }
+        background.spawn(watch(self.state.clone(), |state| state.monitor.get()));
+        background.spawn(watch(self.state.clone(), |state| state.remediation.get()));
         let connections = http::Connections::default();
         let limits = self.state.limits;
         background.spawn(connections.clone().end_idle(limits.keep_alive + limits.request_time));
@@ -197,10 +200,10 @@ async fn sample(state: Arc<State>) {
     }
 }
 
-/// Asks the health monitor for its verdict now and then.
-async fn watch(state: Arc<State>) {
-    if let Some(monitor) = state.monitor.get() {
-        monitor.watch().await;
+/// Asks another service now and then, where there is one.
+async fn watch<T: Clone>(state: Arc<State>, peer: fn(&State) -> Option<&Peer<T>>) {
+    if let Some(peer) = peer(&state) {
+        peer.watch().await;
     }
 }
 

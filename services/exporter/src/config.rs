@@ -28,7 +28,8 @@ pub struct Config {
     pub prices: Prices,
     pub budgets: Budgets,
     pub shutdown_grace: Duration,
-    pub health_monitor: Option<HealthMonitor>,
+    pub health_monitor: Option<Endpoint>,
+    pub remediation: Option<Endpoint>,
 }
 
 /// What one client, and what all clients together, may make the exporter hold.
@@ -43,9 +44,9 @@ pub struct Limits {
     pub keep_alive: Duration,
 }
 
-/// The monitor that owns the verdict.
+/// Another service, of which the page tells.
 #[derive(Debug)]
-pub struct HealthMonitor {
+pub struct Endpoint {
     pub url: Uri,
     pub token: Option<SecretString>,
 }
@@ -87,7 +88,18 @@ impl Config {
                 Duration::ZERO..=Duration::from_secs(300),
                 "How long requests may take to end at shutdown.",
             ),
-            health_monitor: HealthMonitor::read(s),
+            health_monitor: Endpoint::read(
+                s,
+                "health_monitor",
+                "Where the health monitor answers, for the verdict on the page.",
+                "The health monitor's read token.",
+            ),
+            remediation: Endpoint::read(
+                s,
+                "remediation",
+                "Where remediation answers, for the repairs on the page.",
+                "Remediation's read token.",
+            ),
         }
     }
 }
@@ -142,28 +154,30 @@ impl Limits {
     }
 }
 
-impl HealthMonitor {
-    /// The monitor that listens there.
+impl Endpoint {
+    /// The service that listens there.
     pub(crate) fn at(address: SocketAddr, token: Option<SecretString>) -> Self {
         let url = format!("http://{address}").parse();
         Self { url: url.expect("an address makes an authority"), token }
     }
 
-    fn read(s: &mut Settings) -> Option<Self> {
-        s.shared("health_monitor");
-        let url = s.optional_checked(
-            "health_monitor.url",
-            "Where the health monitor answers, for the verdict on the page.",
-            http_url,
-        );
+    fn read(
+        s: &mut Settings,
+        section: &'static str,
+        url_doc: &str,
+        token_doc: &str,
+    ) -> Option<Self> {
+        s.shared(section);
+        let (key, token_key) = (format!("{section}.url"), format!("{section}.token"));
+        let url = s.optional_checked(&key, url_doc, http_url);
         // The page shows the URL to whoever may read it, and an error would show its value.
         let secretive = |url: &Uri| url.authority().is_some_and(|a| a.as_str().contains('@'));
         if url.as_ref().is_some_and(secretive) {
             let problem =
-                "holds a user or a password; health_monitor.token is the place for a secret";
-            s.reject("health_monitor.url", problem);
+                format!("holds a user or a password; {token_key} is the place for a secret");
+            s.reject(&key, problem);
         }
-        let token = s.secret("health_monitor.token", "The health monitor's read token.");
+        let token = s.secret(&token_key, token_doc);
         url.map(|url| Self { url, token })
     }
 }

@@ -11,6 +11,8 @@ mod http;
 mod ingest;
 mod monitor;
 mod overview;
+mod peer;
+mod remediation;
 mod state;
 mod summary;
 mod verdict;

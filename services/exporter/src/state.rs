@@ -13,7 +13,9 @@ use crate::config::Limits;
 use crate::failures::Failures;
 use crate::http::{Buffers, Replies};
 use crate::ingest::Ingest;
-use crate::monitor::Monitor;
+use crate::peer::Peer;
+use crate::remediation::Repairs;
+use crate::verdict::Verdict;
 use crate::window::Window;
 
 /// How old the totals on the page may be.
@@ -27,7 +29,8 @@ pub(crate) struct State {
     pub(crate) failures: Failures,
     pub(crate) alerts: Alerts,
     pub(crate) window: Window,
-    pub(crate) monitor: OnceLock<Monitor>,
+    pub(crate) monitor: OnceLock<Peer<Verdict>>,
+    pub(crate) remediation: OnceLock<Peer<Repairs>>,
     pub(crate) tokens: Tokens,
     pub(crate) limits: Limits,
     pub(crate) buffers: Buffers,

@@ -12,6 +12,8 @@ use super::{Shared, bad, may_read};
 use crate::alerts::{Alert, Notification};
 use crate::failures::Failure;
 use crate::ingest::short;
+use crate::peer::Peer;
+use crate::remediation::Repairs;
 use crate::state::State;
 use crate::summary::Summary;
 use crate::verdict::Verdict;
@@ -68,12 +70,23 @@ pub(super) async fn failures(state: Shared, request: HttpRequest) -> Result<Http
 struct Status {
     verdict: Verdict,
     alerts: Vec<Alert>,
+    /// None when no remediation is configured.
+    repairs: Option<Said>,
 }
 
-/// `GET /api/v1/status`: the verdict of the health monitor, or of traffic alone.
+/// What remediation said, or why nothing is known of it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Said {
+    Repairs(Repairs),
+    Trouble { error: String },
+}
+
+/// `GET /api/v1/status`: the verdict of the health monitor, or of traffic alone; what remediation
+/// does.
 pub(super) async fn status(state: Shared, request: HttpRequest) -> Result<HttpResponse, Problem> {
     may_read(&state, &request)?;
-    let verdict = match state.monitor.get().map(crate::monitor::Monitor::verdict) {
+    let verdict = match state.monitor.get().map(Peer::said) {
         Some(Ok(verdict)) => verdict,
         asked => {
             let (_, mut verdict) = read_summary(&state).await?;
@@ -81,7 +94,11 @@ pub(super) async fn status(state: Shared, request: HttpRequest) -> Result<HttpRe
             verdict
         }
     };
-    Ok(HttpResponse::Ok().json(Status { verdict, alerts: state.alerts.list() }))
+    let repairs = state.remediation.get().map(|remediation| match remediation.said() {
+        Ok(repairs) => Said::Repairs(repairs),
+        Err(error) => Said::Trouble { error },
+    });
+    Ok(HttpResponse::Ok().json(Status { verdict, alerts: state.alerts.list(), repairs }))
 }
 
 /// `POST /v1/alerts`: Alertmanager's webhook, version 4.

@@ -14,6 +14,7 @@ mod monitor;
 mod page;
 mod program;
 mod readings;
+mod repairs;
 mod replays;
 mod reports;
 mod scrape;

@@ -83,6 +83,26 @@ async fn the_table_of_components_has_a_heading_for_each_cell() {
 }
 
 #[tokio::test]
+async fn the_tables_of_repairs_have_a_heading_for_each_cell_and_a_name() {
+    let exporter = Exporter::start(&[]).await;
+    let page = exporter.send(get("/")).await.body;
+    let section = between(&page, "<section id=\"repairs-section\"", "</section>");
+    for (table, expected) in [
+        ("blocked", &["Component", "Failure", "Decision", "Why", "Since"][..]),
+        ("actions", &["Time", "Component", "Action", "Result", "Duration", "Detail"]),
+    ] {
+        let start = format!("<div id=\"{table}-table\"");
+        let table_html = between(section, &start, "</div>");
+        let label = format!("aria-labelledby=\"{table}-title\"");
+        assert!(table_html.contains(&label) && table_html.contains("tabindex=\"0\""), "{table}");
+        assert!(table_html.contains(&format!("<caption id=\"{table}-title\">")), "{table}");
+        let headings: Vec<_> = table_html.split("<th scope=\"col\"").skip(1).collect();
+        let headings: Vec<_> = headings.iter().map(|th| between(th, ">", "</th>")).collect();
+        assert_eq!(headings, expected);
+    }
+}
+
+#[tokio::test]
 async fn every_state_that_is_not_unknown_has_a_colour() {
     let exporter = Exporter::start(&[]).await;
     let script = exporter.send(get("/assets/page.js")).await.body;

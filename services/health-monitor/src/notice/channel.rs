@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::message::{Message, Tone};
+use super::message::{Line, Message, Tone};
 
 /// Takes one message at a time.
 #[async_trait]
@@ -46,8 +46,7 @@ impl Channel for Log {
     async fn deliver(&self, message: &Message, _plain: bool) -> Delivery {
         for section in &message.sections {
             let cause = message.cause.as_deref().filter(|_| section.tone == Tone::Bad);
-            let lines: Vec<_> =
-                section.lines.iter().map(|l| format!("{} ({})", l.text, l.key)).collect();
+            let lines: Vec<_> = section.lines.iter().map(line).collect();
             let (title, lines, more) = (&section.title, lines.join("; "), section.more);
             match section.tone {
                 Tone::Bad | Tone::Warning => tracing::warn!(cause, lines, more, "{title}"),
@@ -56,4 +55,10 @@ impl Channel for Log {
         }
         Delivery::Sent
     }
+}
+
+fn line(line: &Line) -> String {
+    let Line { component, text, command, key, .. } = line;
+    let command = command.as_deref().map(|command| format!(": {command}")).unwrap_or_default();
+    format!("{component}: {text}{command} ({key})")
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::repairs::{self, Kind};
 use super::{About, Notice, Notices, words};
 use crate::snapshot::Snapshot;
 
@@ -39,6 +40,8 @@ pub enum Said {
     Recovered,
     /// It is still open.
     Reminder,
+    /// What remediation says.
+    Repair,
 }
 
 /// Lines of one kind.
@@ -64,9 +67,17 @@ pub enum Tone {
 pub struct Line {
     pub component: String,
     pub text: String,
-    /// Unix milliseconds.
-    pub since: u64,
+    /// What a person may type.
+    pub command: Option<String>,
+    pub moment: Moment,
     pub key: String,
+}
+
+/// Unix milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    Since(u64),
+    At(u64),
 }
 
 impl Item {
@@ -75,7 +86,7 @@ impl Item {
     pub fn arrived(&self, at: u64) -> Notice {
         let mut notice = Notice { waiting_since: None, ..self.notice.clone() };
         match self.said {
-            Said::Opened => notice.opened_sent = Some(at),
+            Said::Opened | Said::Repair => notice.opened_sent = Some(at),
             Said::OpenedAndRecovered => {
                 notice.opened_sent = Some(at);
                 notice.recovered_sent = Some(at);
@@ -88,13 +99,17 @@ impl Item {
 
     fn line(&self, now: u64) -> Line {
         let notice = &self.notice;
+        if let Some(news) = &notice.repair {
+            return repairs::line(news, notice.earlier, now);
+        }
         let down = |until: u64| words::duration(until.saturating_sub(notice.first_failed_at));
         let failure = notice.failure.map(words::failure).map(str::to_owned);
         let error = notice.error.as_deref().map(|error| words::line(error, LONGEST_ERROR));
         let why = [failure, error].into_iter().flatten().collect::<Vec<_>>().join(": ");
         let over = notice.resolved_at.unwrap_or(now);
         let mut text = match self.said {
-            Said::Opened => why,
+            // A notice without news is none of a repair.
+            Said::Opened | Said::Repair => why,
             Said::Reminder => format!("for {}, {why}", down(now)),
             Said::Recovered => format!("down for {}", down(over)),
             Said::OpenedAndRecovered => format!("down for {}, {why}", down(over)),
@@ -109,7 +124,8 @@ impl Item {
         Line {
             component: notice.component.clone(),
             text,
-            since: notice.first_failed_at,
+            command: None,
+            moment: Moment::Since(notice.first_failed_at),
             key: notice.key(),
         }
     }
@@ -163,6 +179,13 @@ impl Message {
             section(Tone::Good, &count("recovered", "recovered"), of(&theirs, Said::Recovered)),
             section(Tone::Good, &fixed("monitor is well again"), of(&ours, Said::Recovered)),
         ];
+        for kind in Kind::ALL {
+            let is_of_kind = |item: &&&Item| {
+                item.notice.repair.as_ref().is_some_and(|news| Kind::of(&news.what) == kind)
+            };
+            let lines = theirs.iter().filter(is_of_kind).map(|item| item.line(now)).collect();
+            sections.push(section(kind.tone(), &|lines| kind.title(lines), lines));
+        }
         sections.retain(|section| !section.lines.is_empty());
         let cause = shared_cause(&items, snapshot, notices);
         let mut titles: Vec<_> = sections.iter().map(|section| section.title.clone()).collect();

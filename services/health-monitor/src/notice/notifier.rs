@@ -7,16 +7,16 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcpmon_coordination::{Holder, Key, Lease, Store, incident, store};
+use mcpmon_coordination::{Holder, Key, Lease, Store, store};
 use mcpmon_metrics::{Counter, Metrics, catalogue};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::Notices;
 use super::channel::{Channel, Delivery, Log};
 use super::message::Message;
 use super::retry::Retry;
-use super::step::{Policy, step};
+use super::step::{Policy, Step, step};
+use super::{Known, Notices};
 use crate::clock;
 use crate::outside;
 use crate::slack::{Slack, SlackConfig};
@@ -205,8 +205,8 @@ impl Notifier {
 
     /// What would be sent now.
     async fn pending(&self, snapshot: &Snapshot, policy: Policy) -> Vec<String> {
-        let Ok((incidents, notices)) = self.read().await else { return Vec::new() };
-        let step = step(snapshot, &incidents, &notices, (self.clock)(), policy);
+        let Ok(known) = Known::read(&*self.store).await else { return Vec::new() };
+        let step = self.step(snapshot, &known, policy);
         step.message.as_ref().map(keys).unwrap_or_default()
     }
 
@@ -244,8 +244,8 @@ impl Notifier {
         policy: Policy,
     ) -> Result<Round, store::Error> {
         self.write_down(session).await?;
-        let (incidents, notices) = self.read().await?;
-        let step = step(snapshot, &incidents, &notices, (self.clock)(), policy);
+        let known = Known::read(&*self.store).await?;
+        let step = self.step(snapshot, &known, policy);
         for notice in &step.changed {
             super::write(&*self.store, notice, (self.clock)()).await?;
         }
@@ -281,9 +281,9 @@ impl Notifier {
         Ok(round)
     }
 
-    async fn read(&self) -> Result<(Vec<incident::Incident>, Notices), store::Error> {
-        let incidents = incident::last_incidents(&*self.store).await?;
-        Ok((incidents, super::all(&*self.store).await?))
+    fn step(&self, snapshot: &Snapshot, known: &Known, policy: Policy) -> Step {
+        let Known { incidents, news, notices } = known;
+        step(snapshot, incidents, news, notices, (self.clock)(), policy)
     }
 
     /// Writes what arrived. Until it is written nothing else is sent, or it would be sent twice.

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use mcpmon_coordination::Incident;
 use mcpmon_coordination::incident::{Origin, State};
+use mcpmon_coordination::marks::ALL;
+use mcpmon_coordination::repair::News;
 
 use super::message::{Item, Message, Said};
-use super::{About, Notice, Notices, words};
+use super::{About, Notice, Notices, repairs, words};
 use crate::record;
 use crate::snapshot::{Snapshot, Watched};
 
@@ -54,6 +56,7 @@ pub struct Step {
 pub fn step(
     snapshot: &Snapshot,
     incidents: &[Incident],
+    news: &[News],
     before: &Notices,
     now: u64,
     policy: Policy,
@@ -68,6 +71,7 @@ pub fn step(
     outbox.learn_incidents();
     outbox.learn_endings();
     outbox.learn_own_trouble(snapshot);
+    outbox.learn_repairs(news);
     let dropped = outbox.shorten();
     let (items, look_again_at) = outbox.due();
 
@@ -83,6 +87,8 @@ struct Patience {
     /// Many were told to be down lately, or to be well again.
     falling: bool,
     rising: bool,
+    /// Many repairs were told lately.
+    repairing: bool,
     /// Of these it was told that they are down.
     down: BTreeSet<String>,
 }
@@ -90,10 +96,14 @@ struct Patience {
 impl Patience {
     fn of(&self, notice: &Notice, said: Said, watched: &BTreeMap<&str, &Watched>) -> u64 {
         let needs = watched.get(notice.component.as_str()).map(|w| &w.component.depends_on);
-        let storm = if said == Said::Recovered { self.rising } else { self.falling };
+        let storm = match said {
+            Said::Recovered => self.rising,
+            Said::Repair => self.repairing,
+            _ => self.falling,
+        };
         let times = if notice.about == About::Monitor {
             1
-        } else if said != Said::Recovered
+        } else if !matches!(said, Said::Recovered | Said::Repair)
             && needs.is_some_and(|needs| needs.iter().any(|need| self.down.contains(need)))
         {
             CAUSE_TOLD_WAITS
@@ -160,7 +170,7 @@ impl Outbox<'_> {
     /// its own: the component's record tells.
     fn learn_endings(&mut self) {
         for notice in self.notices.values_mut() {
-            if notice.about == About::Monitor || notice.resolved_at.is_some() {
+            if notice.about != About::Component || notice.resolved_at.is_some() {
                 continue;
             }
             let Some(watched) = self.watched.get(notice.component.as_str()) else { continue };
@@ -210,11 +220,25 @@ impl Outbox<'_> {
         self.notices.insert(notice.key(), notice);
     }
 
+    fn learn_repairs(&mut self, news: &[News]) {
+        if self.knows_nothing() {
+            return;
+        }
+        let watched = &self.watched;
+        let in_maintenance = |component: &str| match component {
+            ALL => watched.values().all(|watched| watched.maintenance.is_some()),
+            name => watched.get(name).is_some_and(|watched| watched.maintenance.is_some()),
+        };
+        repairs::learn(&mut self.notices, news, in_maintenance);
+    }
+
     /// Keeps the outbox bounded, and gives the keys that fall out of it.
     fn shorten(&mut self) -> Vec<String> {
         let mut dropped = Vec::new();
         let mut groups: BTreeMap<(About, String), Vec<String>> = BTreeMap::new();
-        let mut in_order: Vec<_> = self.notices.iter().collect();
+        // Those of repairs end by themselves.
+        let incidents = self.notices.iter().filter(|(_, notice)| notice.about != About::Repair);
+        let mut in_order: Vec<_> = incidents.collect();
         in_order.sort_by_key(|(_, notice)| notice.first_failed_at);
         for (key, notice) in in_order {
             let group = (notice.about, notice.component.clone());
@@ -301,18 +325,20 @@ impl Outbox<'_> {
         let lately = |at: Option<u64>| {
             at.is_some_and(|at| self.now.abs_diff(at) < group.saturating_mul(STORM))
         };
-        let told = || self.notices.values().filter(|notice| notice.about == About::Component);
+        let about = |about| self.notices.values().filter(move |notice| notice.about == about);
+        let told = || about(About::Component);
         let is_down =
             |notice: &&Notice| notice.opened_sent.is_some() && notice.resolved_at.is_none();
         // One that goes down again and again is no storm.
-        let many = |sent: fn(&Notice) -> Option<u64>| {
-            let lately = told().filter(|notice| lately(sent(notice)));
+        let many = |who: About, sent: fn(&Notice) -> Option<u64>| {
+            let lately = about(who).filter(|notice| lately(sent(notice)));
             lately.map(|notice| &notice.component).collect::<BTreeSet<_>>().len() >= MANY
         };
         Patience {
             group,
-            falling: many(|notice| notice.opened_sent),
-            rising: many(|notice| notice.recovered_sent),
+            falling: many(About::Component, |notice| notice.opened_sent),
+            rising: many(About::Component, |notice| notice.recovered_sent),
+            repairing: many(About::Repair, |notice| notice.opened_sent),
             down: told().filter(is_down).map(|notice| notice.component.clone()).collect(),
         }
     }
@@ -321,6 +347,9 @@ impl Outbox<'_> {
     fn news(&self, notice: &Notice) -> Option<Said> {
         if notice.is_over() || notice.quiet || self.is_muted(notice) {
             return None;
+        }
+        if notice.about == About::Repair {
+            return Some(Said::Repair);
         }
         match (notice.opened_sent, notice.resolved_at) {
             (None, None) => Some(Said::Opened),
@@ -338,6 +367,7 @@ impl Outbox<'_> {
                 !watched.acknowledged && watched.maintenance.is_none()
             }
             About::Monitor => !self.knows_nothing(),
+            About::Repair => return None,
         };
         let is_open = notice.resolved_at.is_none() && !notice.quiet;
         (is_open && watched).then_some(last + millis(self.policy.reminder))

@@ -8,7 +8,7 @@ use mcpmon_metrics::redact;
 use reqwest::Url;
 use serde_json::{Value, json};
 
-use crate::notice::message::{Line, Message, Section, Tone};
+use crate::notice::message::{Line, Message, Moment, Section, Tone};
 
 const LONGEST_BLOCK: usize = 3_000;
 const LONGEST_TEXT: usize = 40_000;
@@ -84,11 +84,17 @@ fn section_lines(section: &Section) -> Vec<String> {
 }
 
 fn line(line: &Line) -> String {
-    let Line { component, text, since, key } = line;
+    let Line { component, text, command, moment, key } = line;
     // Names and keys are ours and stay; what came from outside is redacted once more.
     let text = escape(&redact::redact(text));
     let (component, key) = (escape(component), escape(key));
-    format!("*{component}*: {text} (since {}) `{key}`", date(*since))
+    let command = command.as_deref().map(|command| format!(": `{}`", escape(command)));
+    let command = command.unwrap_or_default();
+    let moment = match moment {
+        Moment::Since(at) => format!("since {}", date(*at)),
+        Moment::At(at) => date(*at),
+    };
+    format!("*{component}*: {text}{command} ({moment}) `{key}`")
 }
 
 /// Each reader sees it in the own time zone; the rest is for programs that cannot.

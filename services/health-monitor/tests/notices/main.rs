@@ -6,6 +6,7 @@ mod breaking;
 mod model;
 mod notifier;
 mod outbox;
+mod repairs;
 mod replicas;
 mod slack;
 mod world;

@@ -8,19 +8,24 @@ use mcp_health_monitor::notice::step::step;
 use mcp_health_monitor::snapshot::Snapshot;
 use mcpmon_coordination::Incident;
 use mcpmon_coordination::incident::State;
+use mcpmon_coordination::repair::What;
 use proptest::prelude::*;
 
-use crate::world::{Outbox, POLICY, START, maintenance, opened, resolved, snapshot, watched};
+use crate::world::{
+    Outbox, POLICY, START, action, maintenance, news, opened, resolved, snapshot, watched,
+};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// More would be told as a number.
 const INCIDENTS: usize = 9;
+const REPAIRS: usize = 9;
 
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Open(usize),
     Resolve(usize),
+    Repair(usize),
     Maintenance(usize, bool),
     Acknowledge(usize, bool),
     Pass(u64),
@@ -55,7 +60,16 @@ struct World {
     opened: [usize; 3],
     outbox: Outbox,
     told: BTreeMap<String, Told>,
+    /// Of each repair, by its id.
+    repairs: BTreeMap<String, Repair>,
     crashes: u32,
+}
+
+#[derive(Debug, Default)]
+struct Repair {
+    told: u32,
+    /// Seen in maintenance before anybody was told.
+    quiet: bool,
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -66,6 +80,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
         3 => component.clone().prop_map(Event::Open),
         3 => component.clone().prop_map(Event::Resolve),
+        2 => component.clone().prop_map(Event::Repair),
         1 => (component.clone(), any::<bool>()).prop_map(|(c, on)| Event::Maintenance(c, on)),
         1 => (component, any::<bool>()).prop_map(|(c, on)| Event::Acknowledge(c, on)),
         2 => (0_u64..10_000).prop_map(Event::Pass),
@@ -84,6 +99,7 @@ impl World {
             opened: [0; 3],
             outbox: Outbox::default(),
             told: BTreeMap::new(),
+            repairs: BTreeMap::new(),
             crashes: 0,
         }
     }
@@ -103,6 +119,19 @@ impl World {
                     && incident.state == State::Opened
                 {
                     *incident = resolved(NAMES[c], incident.first_failed_at, self.now);
+                }
+            }
+            Event::Repair(c) => {
+                let of_c = self.outbox.news.iter().filter(|news| news.component == NAMES[c]);
+                if of_c.count() < REPAIRS {
+                    let id = format!("{}/{}", NAMES[c], self.now);
+                    let what = match self.now % 3 {
+                        0 => What::Repaired { action: action() },
+                        1 => What::Failed { action: action() },
+                        _ => What::CircuitOpen,
+                    };
+                    self.outbox.news.push(news(&id, NAMES[c], self.now, what));
+                    self.repairs.insert(id, Repair::default());
                 }
             }
             Event::Maintenance(c, on) => {
@@ -128,8 +157,20 @@ impl World {
             told.resolved |= incident.state == State::Resolved;
             told.quiet &= silent || told.resolved;
         }
+        for news in &self.outbox.news {
+            let c = NAMES.iter().position(|name| *name == news.component).unwrap();
+            let repair = self.repairs.get_mut(&news.id).unwrap();
+            let silent = self.snapshot.components[c].maintenance.is_some();
+            // After a crash it is not known that it was told.
+            let known = self.outbox.notices.values().any(|notice| {
+                notice.repair.as_ref().is_some_and(|known| known.id == news.id)
+                    && notice.opened_sent.is_some()
+            });
+            repair.quiet |= silent && !known;
+        }
         let incidents: Vec<_> = self.incidents.values().cloned().collect();
-        let step = step(&self.snapshot, &incidents, &self.outbox.notices, self.now, POLICY);
+        let (news, notices) = (&self.outbox.news, &self.outbox.notices);
+        let step = step(&self.snapshot, &incidents, news, notices, self.now, POLICY);
         self.outbox.write(step.changed.iter().cloned());
         assert_eq!(step.dropped, Vec::<String>::new());
         let Some(message) = step.message.filter(|_| channel != Channel::Fails) else { return };
@@ -146,6 +187,13 @@ impl World {
             let c = NAMES.iter().position(|name| *name == item.notice.component).unwrap();
             let watched = &self.snapshot.components[c];
             assert!(watched.maintenance.is_none(), "nothing is said in maintenance");
+            if let Some(news) = &item.notice.repair {
+                let repair = self.repairs.get_mut(&news.id).expect("it was published");
+                assert!(!repair.quiet, "{} is silent", news.id);
+                assert_eq!((item.said, item.notice.earlier), (Said::Repair, 0));
+                repair.told += 1;
+                continue;
+            }
             let told = self.told.get_mut(&item.notice.key()).expect("it was seen");
             assert!(!told.quiet, "{} began and ended in maintenance", item.notice.key());
             match item.said {
@@ -161,6 +209,7 @@ impl World {
                     assert!(told.opened > 0, "in order");
                     told.recovered += 1;
                 }
+                Said::Repair => panic!("it is none"),
                 Said::Reminder => {
                     assert!(!watched.acknowledged && !told.resolved);
                     let since = self.now - told.last.expect("only what was told comes again");
@@ -205,10 +254,14 @@ proptest! {
             prop_assert!(allowed.contains(&told.opened), "{key}: {told:?}");
             prop_assert!(allowed.contains(&told.recovered), "{key}: {told:?}");
         }
+        for (id, repair) in &world.repairs {
+            let allowed = u32::from(!repair.quiet)..=1 + world.crashes;
+            prop_assert!(allowed.contains(&repair.told), "{id}: {repair:?}");
+        }
         // And then there is silence.
         world.apply(Event::Pass(9_000_000));
-        let before = format!("{:?}", world.told);
+        let before = format!("{:?} {:?}", world.told, world.repairs);
         world.apply(Event::Look(Channel::Arrives));
-        prop_assert_eq!(before, format!("{:?}", world.told));
+        prop_assert_eq!(before, format!("{:?} {:?}", world.told, world.repairs));
     }
 }

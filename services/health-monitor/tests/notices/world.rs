@@ -13,6 +13,7 @@ use mcp_health_monitor::snapshot::{Snapshot, Watched};
 use mcpmon_coordination::Incident;
 use mcpmon_coordination::incident::{Failure, Origin, State};
 use mcpmon_coordination::marks::Maintenance;
+use mcpmon_coordination::repair::{News, What};
 use mcpmon_metrics::{Metrics, Options};
 
 /// Some moment: 2026-01-01T00:00:00Z.
@@ -71,16 +72,35 @@ pub(crate) fn resolved(component: &str, opened_at: u64, at: u64) -> Incident {
     incident
 }
 
+/// What remediation says of the trouble that began at [`START`].
+pub(crate) fn news(id: &str, component: &str, at: u64, what: What) -> News {
+    News {
+        id: id.to_owned(),
+        component: component.to_owned(),
+        incident: format!("{component}@{START}"),
+        first_failed_at: START,
+        at,
+        what,
+        detail: None,
+        took_ms: Some(12_000),
+    }
+}
+
+pub(crate) fn action() -> String {
+    "restart container boutique".to_owned()
+}
+
 /// The store's part of the outbox.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     pub(crate) notices: Notices,
+    pub(crate) news: Vec<News>,
 }
 
 impl Outbox {
     /// A step whose changes are written.
     pub(crate) fn step(&mut self, snapshot: &Snapshot, incidents: &[Incident], now: u64) -> Step {
-        let step = step(snapshot, incidents, &self.notices, now, POLICY);
+        let step = step(snapshot, incidents, &self.news, &self.notices, now, POLICY);
         self.write(step.changed.iter().cloned());
         self.notices.retain(|key, _| !step.dropped.contains(key));
         step
