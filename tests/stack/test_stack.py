@@ -65,9 +65,35 @@ def test_redis_is_reached_by_nobody_who_has_no_business_there(demo):
     coordination = f"{demo.project}_coordination"
     assert networks["redis"] == {coordination}
     assert {name for name in networks if coordination in networks[name]} == {
-        "redis", "health-monitor",
+        "redis", "health-monitor", "remediation",
     }  # fmt: skip
     assert not networks["prometheus"] & networks["demo-server"]
+
+
+def test_the_engine_s_socket_is_seen_by_the_filter_alone(demo):
+    containers = demo.containers()
+    mounted = {name for name, one in containers.items() for mount in one["Mounts"] if "docker.sock" in mount["Source"]}
+    assert mounted == {"docker-proxy"}
+    network = f"{demo.project}_docker"
+    networks = {name: set(one["NetworkSettings"]["Networks"]) for name, one in containers.items()}
+    assert networks["docker-proxy"] == {network}
+    assert {name for name in networks if network in networks[name]} == {"docker-proxy", "remediation"}
+    assert not containers["docker-proxy"]["HostConfig"]["PortBindings"]
+    assert json.loads(docker("network", "inspect", network))[0]["Internal"]
+
+
+def test_the_filter_lets_through_what_the_configuration_names(stack):
+    listed = (stack.state / "docker-proxy" / "names.lst").read_text().split()
+    assert listed == [f"{stack.project}-exporter-1", f"{stack.project}-demo-server-1"]
+    file = stack.repaired / "remediation.toml"
+    text = file.read_text()
+    try:
+        file.write_text(text + '\n[remediation.targets.none]\nkind = "docker"\ncontainer = "cafe"\n')
+        report = stack.make("up", code=1)
+        assert 'remediation.targets.none.container' in report and '"cafe"' in report
+    finally:
+        file.write_text(text)
+    assert (stack.state / "docker-proxy" / "names.lst").read_text().split() == listed
 
 
 def test_secrets_stay_in_a_closed_folder(stack):
@@ -166,7 +192,7 @@ def test_up_twice_is_harmless(demo):
     assert (lives(), secrets()) == before
 
 
-PARTS = ["alertmanager", "exporter", "prometheus", "redis"]
+PARTS = ["alertmanager", "metrics_server", "prometheus", "redis"]
 
 
 def test_the_health_monitor_finds_the_stack_and_the_demo_well(demo):
