@@ -142,7 +142,8 @@ FRAMING = {
     "two lengths": post(RESTART, "Content-Length: 0", "Content-Length: 5", body="GET /"),
     "a negative length": post(RESTART, "Content-Length: -1"),
     "expect": post(RESTART, "Content-Length: 0", "Expect: 100-continue"),
-    "a folded header": post(RESTART, "X-A: b", " Content-Length: 9", "Content-Length: 0", body=""),
+    "folded chunks": post(RESTART, "Transfer-Encoding:", " chunked", body="0\r\n\r\n"),
+    "a folded length": post(RESTART, "Content-Length:", " 5", body="GET /"),
     "a null in a header": post(RESTART, "X-A: b\0c", "Content-Length: 0"),
     "a return in a header": post(RESTART, "X-A: b\rContent-Length: 9", "Content-Length: 0"),
     "a null in the path": get(f"{JSON}\0"),
@@ -169,5 +170,7 @@ ALLOWED = {
     "restart": (post(f"{RESTART}?t=0"), 204),
     "restart without a query": (post(RESTART), 204),
     "a forbidden one behind it": (get("/_ping") + post(FORBIDDEN), 200),
-    "its own headers are dropped": (get(JSON, "X-Registry-Auth: e30=", "Cookie: a=b"), 200),
+    "HTTP/1.0": (get(JSON, version="HTTP/1.0"), 200),
+    "a folded header, which is dropped": (post(RESTART, "X-A: b", " Content-Length: 9", "Content-Length: 0"), 204),
+    "other headers, which are dropped": (get(JSON, "X-Registry-Auth: e30=", "Cookie: a=b"), 200),
 }
