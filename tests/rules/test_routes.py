@@ -99,16 +99,16 @@ def test_other_alerts_have_a_route(amtool, tmp_path, labels, receiver):
 @pytest.mark.parametrize("labels, receivers", [
     (["alertname=ComponentDown", "component=api", "severity=critical", "notify=monitor"], "remediation,status-page"),
     (["alertname=McpServerDown", "server=boutique", "severity=critical", "notify=monitor"], "remediation,status-page"),
-    (["alertname=ServerErrorRatioHigh", "server=boutique", "severity=critical"], "remediation,critical"),
-    (["alertname=Other", "component=api", "server=boutique", "severity=warning"], "remediation,warning"),
-    (["alertname=ServerStoppedReporting", "server=boutique", "severity=info"], "status-page"),
+    # A rule of the user's own says what is wrong.
+    (["alertname=Own", "server=boutique", "failure=http_5xx", "severity=critical"], "remediation,critical"),
+    (["alertname=Own", "component=api", "failure=timeout"], "remediation,status-page"),
+    (["alertname=ServerErrorRatioHigh", "server=boutique", "severity=critical"], "critical"),
     (["alertname=ServerDown", "job=devskyy_mcp", "severity=critical"], "critical"),
     (["alertname=DeadMansSwitch", "severity=none"], "dead-mans-switch"),
-    # What is about repairs, or repeats another alert, opens no incident.
     (["alertname=RepairCircuitOpen", "component=api", "severity=warning", "notify=monitor"], "status-page"),
     (["alertname=UntoldTrouble", "component=api", "severity=critical"], "critical"),
 ])
-def test_remediation_hears_of_components_and_servers_beside_the_others(amtool, tmp_path, labels, receivers):
+def test_remediation_hears_of_what_is_down_beside_the_others(amtool, tmp_path, labels, receivers):
     config = render(tmp_path, **REMEDIATION)
     amtool("config", "routes", "test", f"--config.file={config}", f"--verify.receivers={receivers}", *labels)
 
