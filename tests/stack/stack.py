@@ -190,6 +190,13 @@ class Stack:
         assert status == 200, body
         return {one["name"]: one for one in json.loads(body)["components"]}
 
+    def repairs(self) -> dict:
+        """What remediation says of itself."""
+        login = f"Bearer {self.secret('read_token')}"
+        status, body = self.request("remediation", "/api/v1/remediation", login)
+        assert status == 200, body
+        return json.loads(body)
+
     def verdict(self) -> dict:
         """What the exporter's page shows of the health monitor."""
         login = f"Bearer {self.secret('read_token')}"
