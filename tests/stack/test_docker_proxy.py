@@ -127,6 +127,12 @@ def statuses(answer: str) -> list[int]:
     return [int(code) for code in re.findall(r"^HTTP/1\.[01] (\d+)", answer, re.M)]
 
 
+def refused(answer: str) -> bool:
+    """Whether it is the filter's own, or no answer at all: the engine speaks JSON or plain text."""
+    own = "content-type: text/html" in answer and "cache-control: no-cache" in answer
+    return not answer or (own and all(400 <= code < 500 for code in statuses(answer)))
+
+
 def of_the_engine(answer: str) -> bool:
     return re.search(r"^(api-version|server: docker|docker-experimental|ostype):?", answer, re.I | re.M) is not None
 
@@ -154,9 +160,8 @@ def test_nothing_else_passes_whatever_it_looks_like(gate, containers):
     # Some say nothing more and wait for the end: side by side they take as long as one.
     with ThreadPoolExecutor(32) as pool:
         answers = dict(zip(hostile.CASES, pool.map(gate.send, hostile.CASES.values()), strict=True))
-    passed = [name for name, answer in answers.items() if of_the_engine(answer)]
-    welcomed = {name: statuses(answer) for name, answer in answers.items() if any(code < 400 for code in statuses(answer))}
-    assert not passed and not welcomed
+    passed = {name: answer[:200] for name, answer in answers.items() if not refused(answer)}
+    assert not passed
     assert {part: containers.started(part) for part in before} == before
     assert containers.happened_so_far() == known
     figures.append(f"filter before the engine: {len(answers)} hostile requests refused")

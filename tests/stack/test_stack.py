@@ -1,5 +1,5 @@
-"""The stack as its user meets it. The tests run in this order and share one stack; those that
-disturb it put it back."""
+"""The stack as its user meets it. The tests run in this order and share one stack, with those of
+test_stack_repairs.py and test_stack_then_down.py after them; those that disturb it put it back."""
 
 import ipaddress
 import json
@@ -7,13 +7,9 @@ import re
 import stat
 import subprocess
 import time
-import urllib.request
-from pathlib import Path
-
-import pytest
 
 from conftest import figures
-from stack import SERVICES, Stack, basic, docker, every_address_works, other_content, until
+from stack import SERVICES, docker, every_address_works, until
 
 
 def test_up_from_nothing_makes_every_service_healthy(stack):

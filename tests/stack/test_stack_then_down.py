@@ -1,9 +1,7 @@
 """The stack as its user meets it, to its end: an alert, data that survives, what the doctor says, and
 `make down`. Runs after the other files, on the same stack."""
 
-import json
 import re
-import subprocess
 import time
 import urllib.request
 from pathlib import Path
