@@ -129,7 +129,8 @@ def statuses(answer: str) -> list[int]:
 
 def refused(answer: str) -> bool:
     """Whether it is the filter's own, or no answer at all: the engine speaks JSON or plain text."""
-    own = "content-type: text/html" in answer and "cache-control: no-cache" in answer
+    head = answer.lower()
+    own = "content-type: text/html" in head and "cache-control: no-cache" in head
     return not answer or (own and all(400 <= code < 500 for code in statuses(answer)))
 
 
