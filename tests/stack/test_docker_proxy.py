@@ -88,7 +88,11 @@ class Filter:
             "--entrypoint", "haproxy", HAPROXY, "-W", "-db", "-f", "/usr/local/etc/haproxy/haproxy.cfg",
         )  # fmt: skip
         self.address = docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", self.container)
-        until(self.listens, 20, "HAProxy listens")
+        try:
+            until(self.listens, 20, "HAProxy listens")
+        except AssertionError:
+            self.close()
+            raise
 
     def listens(self) -> bool:
         with socket.socket() as probe:
