@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 # One cargo profile and one selection of crates for running and testing: it compiles in a fraction
 # of release's time, and what one target built, the next one finds.
 PROFILE := --profile ci
-SERVICES := -p mcp-exporter -p mcp-health-monitor -p mcp-tap -p mcpmon
+SERVICES := -p mcp-exporter -p mcp-health-monitor -p mcp-remediation -p mcp-tap -p mcpmon
 # Cargo chooses features for what it is asked to build: the stages of the test ask for the same
 # everything, so that what nextest compiled serves them all.
 EVERYTHING := --workspace --all-targets

@@ -35,7 +35,7 @@ choose_profiles() {
     for profile in "$@" ${wanted//,/ }; do
         profiles+=(--profile "$profile")
     done
-    ! exists health-monitor-2 || profiles+=(--profile ha)
+    if exists health-monitor-2 || exists remediation-2; then profiles+=(--profile ha); fi
 }
 
 compose() {
@@ -62,6 +62,7 @@ port() {
     case $1 in
         exporter) echo "${MCPMON_EXPORTER_PORT:-9090}" ;;
         health-monitor) echo "${MCPMON_HEALTH_MONITOR_PORT:-9095}" ;;
+        remediation) echo "${MCPMON_REMEDIATION_PORT:-9096}" ;;
         prometheus) echo "${MCPMON_PROMETHEUS_PORT:-9091}" ;;
         alertmanager) echo "${MCPMON_ALERTMANAGER_PORT:-9093}" ;;
         grafana) echo "${MCPMON_GRAFANA_PORT:-3000}" ;;

@@ -31,6 +31,7 @@ doctor() {
         step_scrape && step_calls
         step_rules
         step_monitor
+        step_remediation
         step_alert
         step_grafana
     fi
@@ -145,7 +146,7 @@ step_rules() {
 }
 
 # The stack's own parts, by their names in the health monitor's configuration.
-own_components=" exporter redis prometheus alertmanager "
+own_components=" metrics_server redis prometheus alertmanager "
 
 # What the monitor says, and a line "NAME STATE" for each component.
 monitor_reply=
@@ -209,7 +210,9 @@ step_monitor() {
                 continue ;;
         esac
         remedy="start it, or put its table in deploy/health-monitor/health-monitor.toml right; then make up"
-        case $own_components in *" $name "*) remedy="make logs ARGS=$name shows why" ;; esac
+        case $own_components in
+            *" $name "*) remedy="make logs ARGS=${name/metrics_server/exporter} shows why" ;;
+        esac
         error=$(monitor_error "$name")
         fail "the health monitor says that $name is $is${error:+: $error}" "$remedy"
         failing=yes
@@ -222,6 +225,36 @@ step_monitor() {
         fail "the health monitor has not checked for long: $overdue" "make logs ARGS=health-monitor shows why"
     elif [ -z "$failing" ]; then
         pass "the health monitor checks ${names[*]}"
+    fi
+}
+
+# Why nothing is repaired, if so; empty means that repairs are made.
+held=
+remediation_free() {
+    local reply
+    reply=$(ask remediation GET /api/v1/remediation "$(bearer read_token)") || return
+    [ "$(status_of "$reply")" = 200 ] || return
+    held=$(grep -o '"held":"[^"]*"' <<<"$reply" | cut -d'"' -f4 || true)
+    # Redis was empty, so whoever acted before may act still: that takes its time.
+    case $held in '' | hold_off) ;; *) return 1 ;; esac
+}
+
+step_remediation() {
+    local reply
+    if eventually remediation_free; then
+        if [ -n "$held" ]; then
+            note "remediation waits before its first repair: $held"
+        else
+            pass "remediation is ready; it may restart $(tr '\n' ' ' <"$state/docker-proxy/names.lst")"
+        fi
+    elif ! reply=$(ask remediation GET /api/v1/remediation "$(bearer read_token)"); then
+        fail "remediation does not answer on $(url remediation)" "make logs ARGS=remediation shows why"
+    elif [ "$(status_of "$reply")" != 200 ]; then
+        fail "remediation refuses the read token of $state/secrets (status $(status_of "$reply"))" \
+            "the token changed while it ran; start it again: make down && make up"
+    else
+        fail "remediation repairs nothing: $held" \
+            "make logs ARGS=remediation shows why; docs/RUNBOOK.md#repairsheld says what it means"
     fi
 }
 
@@ -294,6 +327,7 @@ print_addresses() {
     echo
     echo "Status page   $(url exporter)  any user, password in $state/secrets/read_token"
     echo "Health        $(url health-monitor)/api/v1/components  Bearer token in $state/secrets/read_token"
+    echo "Repairs       $(url remediation)/api/v1/remediation  Bearer token in $state/secrets/read_token"
     echo "Prometheus    $(url prometheus)"
     echo "Alertmanager  $(url alertmanager)"
     if running grafana; then

@@ -2,7 +2,7 @@
 
 require_free_ports() {
     local service taken=()
-    for service in exporter health-monitor prometheus alertmanager grafana; do
+    for service in exporter health-monitor remediation prometheus alertmanager grafana; do
         running "$service" && continue # its own port, then
         listens "$(port "$service")" && taken+=("$service")
     done

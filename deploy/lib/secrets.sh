@@ -34,6 +34,8 @@ create_secrets() {
     redis_users | write_secret redis_users
     printf 'redis://health-monitor:%s@redis:6379/0' "$(secret redis_health_monitor_password)" |
         write_secret redis_health_monitor_url
+    printf 'redis://remediation:%s@redis:6379/0' "$(secret redis_remediation_password)" |
+        write_secret redis_remediation_url
     given SLACK_WEBHOOK_URL slack_webhook_url
     given DEADMAN_URL deadman_url
 }
@@ -98,6 +100,8 @@ render() {
     env -u SLACK_WEBHOOK_URL_FILE -u DEADMAN_URL_FILE "${optional[@]+"${optional[@]}"}" \
         EXPORTER_URL=http://exporter:9090 \
         EXPORTER_WEBHOOK_TOKEN_FILE=/run/secrets/webhook_token \
+        REMEDIATION_URL=http://remediation:9096 \
+        REMEDIATION_WEBHOOK_TOKEN_FILE=/run/secrets/webhook_token \
         RUNBOOK_BASE_URL="${RUNBOOK_BASE_URL:-$(url prometheus)/user/}" \
         alertmanager/render "$1"
 }

@@ -16,8 +16,9 @@ def row(title, height, *panels):
     return title, height, panels
 
 
-def dashboard(uid, title, description, variables, matchers, rows):
-    """The JSON of one dashboard. `matchers` is what `@` in its queries stands for."""
+def dashboard(uid, title, description, variables, matchers, rows, annotations=()):
+    """The JSON of one dashboard. `matchers` is what `@` in its queries stands for; `annotations` come
+    beside the firing alerts."""
     return {
         "uid": uid,
         "title": title,
@@ -57,7 +58,7 @@ def dashboard(uid, title, description, variables, matchers, rows):
             },
         ],
         "templating": {"list": [datasource_variable(), *variables, runbook_variable()]},
-        "annotations": {"list": [alert_annotation()]},
+        "annotations": {"list": [alert_annotation(), *annotations]},
         "panels": [expand(panel, matchers) for panel in lay_out(rows)],
     }
 
@@ -143,21 +144,28 @@ def variable(name, series, label=None):
     }
 
 
-def alert_annotation():
-    """Marks on every graph while an alert fires."""
+def annotation(name, expr, color, title, text="", tags=""):
+    """Marks on every graph while the query has series."""
     return {
-        "name": "Firing alerts",
+        "name": name,
         "datasource": DATASOURCE,
         "enable": True,
         "hide": False,
-        "iconColor": "red",
-        "target": {"refId": "Anno", "expr": ALERTS, "interval": "30s"},
-        "expr": ALERTS,
+        "iconColor": color,
+        "target": {"refId": "Anno", "expr": expr, "interval": "30s"},
+        "expr": expr,
         "step": "30s",
-        "titleFormat": "{{alertname}}",
-        "textFormat": "{{severity}} {{server}} {{tool_name}}",
-        "tagKeys": "severity",
+        "titleFormat": title,
+        "textFormat": text,
+        "tagKeys": tags,
     }
+
+
+def alert_annotation():
+    return annotation(
+        "Firing alerts", ALERTS, "red",
+        title="{{alertname}}", text="{{severity}} {{server}} {{tool_name}}", tags="severity",
+    )
 
 
 # What most dashboards choose by. The monitor's job is among the jobs, for it publishes availability.

@@ -1,10 +1,11 @@
-"""Are servers and components well? What the health monitor's probes say, and the monitor itself.
+"""Are servers and components well, and what is done about it? What the health monitor's probes say,
+what remediation decides and does, and how both fare.
 
-Replicas of the monitor serve what they share: `max by` and `min by` make one series of theirs.
+Replicas serve what they share: `max by` and `min by` make one series of theirs.
 """
 
 from calls import AVAILABILITY, PROBED_STEPS, RATE
-from dashboard import dashboard, row, variable
+from dashboard import annotation, dashboard, row, variable
 from model import GREEN, GREY, ORANGE, RED, YELLOW, colours, instant, lines, query, stat, steps
 from model import override, table, timeline, words
 
@@ -25,9 +26,20 @@ STATES = {
 }
 OVERALL = words(_0=("GREEN", GREEN), _1=("YELLOW", YELLOW), _2=("RED", RED), _3=("UNKNOWN", GREY))
 UP = words(_1=("Up", GREEN), _0=("Down", RED))
+CIRCUIT = words(_0=("Closed", GREEN), _1=("OPEN", RED))
+HELD = words(_0=("Free", GREEN), _1=("HELD", ORANGE))
+RESULTS = {
+    "success": GREEN,
+    "failed": RED,
+    "unverified": ORANGE,
+    "unknown": GREY,
+    "refused": "dark-red",
+}
 ANSWERS = words(_1=("OK", GREEN), _0=("AWAY", RED))
 
 OF_COMPONENT = '@, component=~"$component"'
+# What says which jobs, replicas and components there are.
+KNOWN = '__name__=~"mcp_component_up|mcp_remediation_circuit_open|mcp_remediation_held"'
 OF_SERVER = '@, server=~"$server"'
 
 
@@ -35,16 +47,33 @@ def build():
     scope = 'job=~"$job", instance=~"$instance"'
     return dashboard(
         UID,
-        "DevSkyy MCP / Health",
-        "Whether servers, tools and components are well, by the health monitor's probes.",
+        "DevSkyy MCP / Health and remediation",
+        "Whether servers, tools and components are well, by the health monitor's probes, and what "
+        "remediation does about it.",
         [
-            variable("job", "mcp_component_up"),
-            variable("instance", 'mcp_component_up{job=~"$job"}'),
+            variable("job", f"{{{KNOWN}}}"),
+            variable("instance", f'{{{KNOWN}, job=~"$job"}}'),
             variable("server", f'mcp_component_up{{{scope}, server!=""}}'),
-            variable("component", f"mcp_component_up{{{scope}}}"),
+            variable("component", f'{{{KNOWN}, {scope}, component!=""}}'),
         ],
         scope,
-        [status(), states(), checks(), tools(), monitor()],
+        [status(), states(), repairs(), decisions(), checks(), tools(), monitor()],
+        annotations=[incidents(), actions()],
+    )
+
+
+def incidents():
+    return annotation(
+        "Incidents", "max by (component) (mcp_component_up) == 0", "orange",
+        title="{{component}} is down",
+    )
+
+
+def actions():
+    return annotation(
+        "Repairs",
+        "sum by (component, action, result) (increase(mcp_remediation_actions_total[1m])) > 0",
+        "blue", title="{{component}}: {{action}}", text="{{result}}", tags="component,result",
     )
 
 
@@ -113,6 +142,77 @@ def states():
         ),
         timeline("Up", "Whether each component is up, as alerts see it.",
                  "none", 24, query(by_component("mcp_component_up"), "{{component}}"), UP),
+    )
+
+
+def repairs():
+    return row(
+        "Repairs", 8,
+        stat("Actions in range", "Repair actions in the chosen time range, with every result.",
+             "none", 3,
+             instant(f"sum(increase(mcp_remediation_actions_total{{{OF_COMPONENT}}}[$__range]))"),
+             graph=False, decimals=0),
+        stat("That did not help", "Actions in the chosen time range that failed, were refused, could "
+             "not be verified, or whose end is unknown.",
+             "none", 3,
+             instant("sum(increase(mcp_remediation_actions_total"
+                     f'{{{OF_COMPONENT}, result!="success"}}[$__range]))'),
+             graph=False, thresholds=steps(GREEN, (1, RED)), decimals=0),
+        stat("Time to repair", "Mean time from the decision to the verified result, in the chosen time "
+             "range.",
+             "s", 3,
+             instant(f"sum(increase(mcp_remediation_duration_seconds_sum{{{OF_COMPONENT}}}[$__range]))"
+                     " / "
+                     f"(sum(increase(mcp_remediation_duration_seconds_count{{{OF_COMPONENT}}}[$__range]))"
+                     " > 0)"),
+             graph=False, noValue="no repair"),
+        stat("Open circuits", "Components that are not repaired any more until a person closes the "
+             "circuit.",
+             "none", 3,
+             query(f"sum(max by (component) (mcp_remediation_circuit_open{{{OF_COMPONENT}}}))"),
+             graph=False, thresholds=steps(GREEN, (1, RED))),
+        lines("Actions by result", "Repair actions per second, by what became of them.",
+              "ops", 12,
+              query(f"sum by (result) (rate(mcp_remediation_actions_total{{{OF_COMPONENT}}}{RATE}))",
+                    "{{result}}"),
+              stacked=True, overrides=colours(**RESULTS)),
+        lines("Time to repair by component", "Time from the decision to the verified result that 90 % of "
+              "repairs stay below.",
+              "s", 12,
+              query("histogram_quantile(0.9, sum by (le, component) "
+                    f"(rate(mcp_remediation_duration_seconds_bucket{{{OF_COMPONENT}}}{RATE})))",
+                    "{{component}}")),
+        table(
+            "Actions by component", "What was done to each component in the chosen time range.",
+            "none", 12,
+            {
+                "Actions": "sum by (component, action, result) (increase("
+                           f"mcp_remediation_actions_total{{{OF_COMPONENT}}}[$__range])) > 0",
+            },
+            labels={"component": "Component", "action": "Action", "result": "Result"},
+            sort="Actions",
+            overrides=[override("Actions", decimals=0)],
+        ),
+    )
+
+
+def decisions():
+    return row(
+        "Decisions", 8,
+        lines("Decisions", "What remediation decides about incidents, per second: to act, to wait, to "
+              "leave it, and why.",
+              "ops", 12,
+              query(f"sum by (decision) (rate(mcp_remediation_decisions_total{{{OF_COMPONENT}}}{RATE}))",
+                    "{{decision}}"),
+              stacked=True),
+        timeline("Circuits", "Whether each component is still repaired; a person closes an open circuit.",
+                 "none", 6,
+                 query(f"max by (component) (mcp_remediation_circuit_open{{{OF_COMPONENT}}})",
+                       "{{component}}"),
+                 CIRCUIT),
+        timeline("Held back", "Why nothing at all may be repaired: Redis is away or came back empty, the "
+                 "audit cannot be written, the monitor's words are old.",
+                 "none", 6, query("max by (reason) (mcp_remediation_held{@})", "{{reason}}"), HELD),
     )
 
 

@@ -37,6 +37,8 @@ scrape_configs:
         labels: {{service: devskyy_mcp, environment: production}}
   - job_name: mcp_health_monitor
     static_configs: [{{targets: ['{monitor}']}}]
+  - job_name: mcp_remediation
+    static_configs: [{{targets: ['{remediation}']}}]
   - job_name: alertmanager
     static_configs: [{{targets: ['{alertmanager}']}}]
   # Its own port is known when it runs.
@@ -137,14 +139,20 @@ def hastened(text: str) -> str:
 
 @contextlib.contextmanager
 def prometheus(name: str, folder: Path, exporter: str) -> Iterator[Prometheus]:
-    """Scrapes the demo, a sample of the health monitor, an Alertmanager and itself each second, with our
-    rules evaluated as often."""
+    """Scrapes the demo, samples of the health monitor and of remediation, an Alertmanager and itself each
+    second, with our rules evaluated as often."""
     (folder / "rules").mkdir()
     (folder / "rules" / "own.yml").write_text(OWN_RULE)
     for file in rules.FILES:
         (folder / "rules" / file.name).write_text(hastened(file.read_text()))
-    with alertmanager(folder, exporter) as notified, sample.health_monitor() as monitor:
-        config = PROMETHEUS_CONFIG.format(exporter=exporter, alertmanager=notified, monitor=monitor)
+    with (
+        alertmanager(folder, exporter) as notified,
+        sample.health_monitor() as monitor,
+        sample.remediation() as remediation,
+    ):
+        config = PROMETHEUS_CONFIG.format(
+            exporter=exporter, alertmanager=notified, monitor=monitor, remediation=remediation
+        )
         (folder / "prometheus.yml").write_text(config)
         command = [
             GENERATIONS[name], "--config.file=prometheus.yml", "--storage.tsdb.path=data",

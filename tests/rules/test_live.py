@@ -40,7 +40,7 @@ def hastened_configuration(folder: Path, targets: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_rule_over_a_real_scrape(programs, version, tmp_path):
-    with receiver() as outside, running_demo(tmp_path) as exporter, sample.health_monitor() as monitor:
+    with receiver() as outside, running_demo(tmp_path) as exporter, sample.health_monitor() as monitor, sample.remediation() as remediation:
         for name in ("slack", "deadman"):
             (tmp_path / name).write_text(f"{outside.url}/{name}")
         config = render(
@@ -52,7 +52,7 @@ def test_every_rule_over_a_real_scrape(programs, version, tmp_path):
         without_waiting(config)
         port = free_port()
         with running_alertmanager(programs("3.5", "alertmanager"), tmp_path) as alertmanager:
-            targets = {"devskyy_mcp": exporter, "mcp_health_monitor": monitor, "prometheus": f"127.0.0.1:{port}", "alertmanager": alertmanager}
+            targets = {"devskyy_mcp": exporter, "mcp_health_monitor": monitor, "mcp_remediation": remediation, "prometheus": f"127.0.0.1:{port}", "alertmanager": alertmanager}
             hastened_configuration(tmp_path, {job: url.removeprefix("http://") for job, url in targets.items()})
             with running_prometheus(programs(version, "prometheus"), tmp_path, port) as prometheus:
                 every_recording_rule_has_samples(prometheus)
@@ -106,7 +106,7 @@ def every_rule_is_healthy(prometheus):
 
 def the_targets_are_those_of_the_design(prometheus):
     up = {sample["metric"]["job"]: sample for sample in prometheus.query("up")}
-    assert set(up) == {"devskyy_mcp", "mcp_health_monitor", "prometheus", "alertmanager"}
+    assert set(up) == {"devskyy_mcp", "mcp_health_monitor", "mcp_remediation", "prometheus", "alertmanager"}
     assert {sample["value"][1] for sample in up.values()} == {"1"}
     labels = up["devskyy_mcp"]["metric"]
     assert (labels["service"], labels["environment"]) == ("devskyy_mcp", "production")
@@ -127,8 +127,8 @@ def test_the_foreign_metrics_are_all_used():
     assert used >= FOREIGN
 
 
-def test_the_sample_of_the_monitor_has_its_families_with_their_labels():
-    """So that what holds of the sample holds of the service."""
+def test_the_samples_have_their_families_with_their_labels():
+    """So that what holds of a sample holds of its service."""
     known = catalogue()
     assert {name: labels for name, labels in sample.labels().items() if known.get(name) != labels} == {}
 

@@ -9,7 +9,8 @@ from rulebook import ALERTS
 from servers import render
 
 BY_SEVERITY = {"critical": "critical", "warning": "warning", "info": "status-page", "none": "dead-mans-switch"}
-SECRETS = ("SLACK_WEBHOOK_URL_FILE", "DEADMAN_URL_FILE", "EXPORTER_WEBHOOK_TOKEN_FILE")
+SECRETS = ("SLACK_WEBHOOK_URL_FILE", "DEADMAN_URL_FILE", "EXPORTER_WEBHOOK_TOKEN_FILE", "REMEDIATION_WEBHOOK_TOKEN_FILE")
+REMEDIATION = {"REMEDIATION_URL": "http://remediation:9096"}
 
 
 @pytest.fixture
@@ -35,9 +36,10 @@ def receivers(path) -> dict[str, set[str]]:
     return {receiver["name"]: set(receiver) - {"name"} for receiver in config["receivers"]}
 
 
+@pytest.mark.parametrize("others", [{}, REMEDIATION], ids=["alone", "with remediation"])
 @pytest.mark.parametrize("present", [(), *((name,) for name in SECRETS), SECRETS], ids=lambda names: "+".join(names) or "none")
-def test_amtool_accepts_it_with_any_secrets(amtool, secrets, tmp_path, present):
-    amtool("check-config", render(tmp_path, **{name: secrets[name] for name in present}))
+def test_amtool_accepts_it_with_any_secrets(amtool, secrets, tmp_path, present, others):
+    amtool("check-config", render(tmp_path, **{name: secrets[name] for name in present}, **others))
 
 
 def test_without_secrets_alerts_go_to_the_status_page_alone(tmp_path):
@@ -63,6 +65,15 @@ def test_with_secrets_every_receiver_is_there(tmp_path, secrets):
     assert "${" not in path.read_text() and "#if" not in path.read_text() and "#end" not in path.read_text()
 
 
+def test_remediation_is_told_with_its_token_and_of_the_end_too(tmp_path, secrets):
+    config = yaml.safe_load(render(tmp_path, **secrets, **REMEDIATION).read_text())
+    (receiver,) = [one for one in config["receivers"] if one["name"] == "remediation"]
+    (webhook,) = receiver["webhook_configs"]
+    assert webhook["url"] == "http://remediation:9096/v1/alerts"
+    assert webhook["send_resolved"] is True
+    assert webhook["http_config"]["authorization"]["credentials_file"] == secrets["REMEDIATION_WEBHOOK_TOKEN_FILE"]
+
+
 def test_render_refuses_what_would_break_the_file(tmp_path):
     with pytest.raises(subprocess.CalledProcessError):
         render(tmp_path, EXPORTER_URL="http://x\nroute: {}")
@@ -83,6 +94,23 @@ def test_the_alert_goes_by_its_severity_unless_the_monitor_tells_it(amtool, tmp_
 ])
 def test_other_alerts_have_a_route(amtool, tmp_path, labels, receiver):
     amtool("config", "routes", "test", f"--config.file={render(tmp_path)}", f"--verify.receivers={receiver}", *labels)
+
+
+@pytest.mark.parametrize("labels, receivers", [
+    (["alertname=ComponentDown", "component=api", "severity=critical", "notify=monitor"], "remediation,status-page"),
+    (["alertname=McpServerDown", "server=boutique", "severity=critical", "notify=monitor"], "remediation,status-page"),
+    # A rule of the user's own says what is wrong.
+    (["alertname=Own", "server=boutique", "failure=http_5xx", "severity=critical"], "remediation,critical"),
+    (["alertname=Own", "component=api", "failure=timeout"], "remediation,status-page"),
+    (["alertname=ServerErrorRatioHigh", "server=boutique", "severity=critical"], "critical"),
+    (["alertname=ServerDown", "job=devskyy_mcp", "severity=critical"], "critical"),
+    (["alertname=DeadMansSwitch", "severity=none"], "dead-mans-switch"),
+    (["alertname=RepairCircuitOpen", "component=api", "severity=warning", "notify=monitor"], "status-page"),
+    (["alertname=UntoldTrouble", "component=api", "severity=critical"], "critical"),
+])
+def test_remediation_hears_of_what_is_down_beside_the_others(amtool, tmp_path, labels, receivers):
+    config = render(tmp_path, **REMEDIATION)
+    amtool("config", "routes", "test", f"--config.file={config}", f"--verify.receivers={receivers}", *labels)
 
 
 def test_inhibition_asks_for_each_label_it_compares(tmp_path):

@@ -13,7 +13,7 @@ QUERIES = re.findall(r"^\$ ask '(.*)'", PAGE, re.MULTILINE)
 
 
 def test_sections_are_those_of_the_alerts_in_their_order():
-    files = ("devskyy_mcp.yml", "calls.yml", "slo.yml", "security.yml", "cost.yml", "health.yml", "pipeline.yml")
+    files = ("devskyy_mcp.yml", "calls.yml", "slo.yml", "security.yml", "cost.yml", "health.yml", "remediation.yml", "pipeline.yml")
     assert list(SECTIONS) == [alert.name for file in files for alert in ALERTS if alert.file == file]
     assert len(SECTIONS) == len(ALERTS)
 

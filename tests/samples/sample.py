@@ -1,4 +1,4 @@
-"""Serves the sample of the health monitor's /metrics."""
+"""Serves the samples of /metrics of the health monitor and of remediation."""
 
 import contextlib
 import http.server
@@ -8,15 +8,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-SAMPLE = Path(__file__).with_name("health_monitor.prom").read_text()
+HEALTH_MONITOR, REMEDIATION = (
+    Path(__file__).with_name(f"{name}.prom").read_text() for name in ("health_monitor", "remediation")
+)
 STATES = (
     "healthy", "degraded", "unhealthy", "unknown", "auth_required", "rate_limited",
     "http_up_mcp_broken", "protocol_mismatch", "tools_missing", "unsupported_transport",
 )  # fmt: skip
 
 
-def exposition(now: float) -> str:
-    """The sample at a moment: times are put in, and `*` is a series for each state."""
+def exposition(sample: str, now: float) -> str:
+    """A sample at a moment: times and growing counts are put in, and `*` is a series for each state."""
 
     def states(match: re.Match) -> str:
         component, current = match.groups()
@@ -26,21 +28,24 @@ def exposition(now: float) -> str:
         )
         return "\n".join(lines)
 
-    text = re.sub(r'^mcp_component_state\{component="(\w+)",\*\} (\w+)$', states, SAMPLE, flags=re.MULTILINE)
+    text = re.sub(r'^mcp_component_state\{component="(\w+)",\*\} (\w+)$', states, sample, flags=re.MULTILINE)
+    text = re.sub(r"\+(\d+)\+", lambda match: str(int(now) // int(match[1])), text)
     return re.sub(r"@(\d+)@", lambda match: f"{now - int(match[1]):.3f}", text)
 
 
 def labels() -> dict[str, set[str]]:
-    """Each family of the sample with the labels that its series have."""
+    """Each family of the samples with the labels that its series have."""
     found: dict[str, set[str]] = {}
-    for name, inside in re.findall(r"^(\w+)(?:\{(.*)\})? \S+$", exposition(0), re.MULTILINE):
+    for name, inside in re.findall(r"^(\w+)(?:\{(.*)\})? \S+$", exposition(HEALTH_MONITOR + REMEDIATION, 0), re.MULTILINE):
         found.setdefault(name, set()).update(re.findall(r'(\w+)="', inside))
     return found
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
+    sample: str
+
     def do_GET(self):
-        body = exposition(time.time()).encode()
+        body = exposition(self.sample, time.time()).encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; version=0.0.4")
         self.send_header("Content-Length", str(len(body)))
@@ -52,12 +57,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def health_monitor() -> Iterator[str]:
-    """A process's worth of the health monitor; yields its address."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+def serving(sample: str) -> Iterator[str]:
+    """A process's worth of a sample; yields its address."""
+    handler = type("OfSample", (Handler,), {"sample": sample})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()
+
+
+def health_monitor() -> contextlib.AbstractContextManager[str]:
+    return serving(HEALTH_MONITOR)
+
+
+def remediation() -> contextlib.AbstractContextManager[str]:
+    return serving(REMEDIATION)

@@ -46,7 +46,7 @@ def demo(stack):
 def image_sizes() -> str:
     """One line with each image of the stack that is there, and its size."""
     images = docker("images", "--format", "{{.Repository}}:{{.Tag}} {{.Size}}").splitlines()
-    named = ("mcpmon", "prom/", "redis:", "grafana/grafana:")
+    named = ("mcpmon", "prom/", "redis:", "haproxy:", "grafana/grafana:")
     return "images: " + ", ".join(sorted(image for image in images if image.startswith(named)))
 
 

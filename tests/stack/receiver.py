@@ -42,6 +42,12 @@ class Receiver:
             if one.get("text", "").startswith(":") and f"*{component}*:" in json.dumps(one)
         ]
 
+    def about(self, component: str) -> list[str]:
+        """The health monitor's messages that name a component in whatever way: Alertmanager's have
+        no text of their own."""
+        texts = [(one["text"], json.dumps(one)) for one in self.messages if one.get("text")]
+        return [text for text, whole in texts if component in whole]
+
     def find(self, text: str) -> dict | None:
         """The first message that holds the text."""
         return next((one for one in self.messages if text in json.dumps(one)), None)

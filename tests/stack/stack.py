@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = ["alertmanager", "exporter", "health-monitor", "prometheus", "redis"]
+SERVICES = [
+    "alertmanager", "docker-proxy", "exporter", "health-monitor", "prometheus", "redis", "remediation",
+]  # fmt: skip
 
 
 def until(condition, timeout: float, what: str):
@@ -89,7 +91,7 @@ class Stack:
 
     def __post_init__(self):
         self.state = self.work / self.project
-        names = ["exporter", "health-monitor", "prometheus", "alertmanager", "grafana"]
+        names = ["exporter", "health-monitor", "remediation", "prometheus", "alertmanager", "grafana"]
         self.ports = dict(zip(names, free_ports(len(names))))
         self.environment = {
             **os.environ,
@@ -110,12 +112,18 @@ class Stack:
         """Short intervals instead of those for people, by a file beside docker-compose.yml."""
         prometheus = fast_prometheus(self.work / f"prometheus-{self.project}")
         self.environment["STACK_PROMETHEUS"] = str(prometheus)
-        self.monitored = self.work / f"health-monitor-{self.project}"
-        shutil.copytree(ROOT / "deploy/health-monitor", self.monitored)
-        readable(self.monitored)
-        self.environment["STACK_HEALTH_MONITOR"] = str(self.monitored)
+        self.monitored = self.copied("health-monitor", "STACK_HEALTH_MONITOR")
+        self.repaired = self.copied("remediation", "STACK_REMEDIATION")
+        self.environment["MCPMON_REMEDIATION_FILE"] = str(self.repaired / "remediation.toml")
         self.add_to_compose(ROOT / "tests/stack/override.yml")
         return self
+
+    def copied(self, service: str, variable: str) -> Path:
+        """A service's configuration, to be changed without changing the clone's."""
+        folder = self.work / f"{service}-{self.project}"
+        shutil.copytree(ROOT / "deploy" / service, folder)
+        self.environment[variable] = str(folder)
+        return readable(folder)
 
     def add_to_compose(self, file: Path):
         files = self.environment.get("COMPOSE_FILE", f"{self.root}/docker-compose.yml")
@@ -182,6 +190,13 @@ class Stack:
         assert status == 200, body
         return {one["name"]: one for one in json.loads(body)["components"]}
 
+    def repairs(self) -> dict:
+        """What remediation says of itself."""
+        login = f"Bearer {self.secret('read_token')}"
+        status, body = self.request("remediation", "/api/v1/remediation", login)
+        assert status == 200, body
+        return json.loads(body)
+
     def verdict(self) -> dict:
         """What the exporter's page shows of the health monitor."""
         login = f"Bearer {self.secret('read_token')}"
@@ -237,6 +252,9 @@ def every_address_works(stack: Stack, welcome: str):
     bearer = f"Bearer {credentials.pop('Health')}"
     status, page = fetch("Health", login=bearer)
     assert status == 200 and json.loads(page)["components"]
+    bearer = f"Bearer {credentials.pop('Repairs')}"
+    status, page = fetch("Repairs", login=bearer)
+    assert status == 200 and "mode" in json.loads(page)
     status, page = fetch("Prometheus")
     assert status == 200 and "Prometheus" in page
     status, page = fetch("Alertmanager")
@@ -244,6 +262,6 @@ def every_address_works(stack: Stack, welcome: str):
     assert fetch("Prometheus", "/-/ready")[0] == fetch("Alertmanager", "/-/ready")[0] == 200
     status, page = fetch("Runbook")
     assert status == 200 and page.startswith("# Runbook\n")
-    known = {"Status page", "Events", "Health", "Prometheus", "Alertmanager", "Runbook"}
+    known = {"Status page", "Events", "Health", "Repairs", "Prometheus", "Alertmanager", "Runbook"}
     others = set(printed) - known
     assert not others and not credentials, f"not fetched: {others}"

@@ -1,0 +1,180 @@
+"""What the stack repairs and what it leaves alone: real containers, and one receiver in Slack's place
+that counts every message. Runs between test_stack.py and test_stack_then_down.py, on the same stack."""
+
+import json
+import time
+
+import pytest
+
+from conftest import figures
+from stack import docker, until
+
+COMPONENT = "boutique"
+
+
+@pytest.fixture
+def well(demo):
+    """The demo's server is up, known to be, and nothing about it is under way."""
+    until(lambda: demo.components()[COMPONENT]["state"] == "healthy", 60, "it is healthy")
+    until(lambda: not incident(demo, COMPONENT), 60, "its last incident is over")
+    until(lambda: demo.repairs()["held"] is None, 60, "repairs may be made")
+    return demo
+
+
+def incident(stack, component):
+    return next((one for one in stack.repairs()["incidents"] if one["component"] == component), None)
+
+
+def reason(stack, component):
+    return (incident(stack, component) or {}).get("reason")
+
+
+def actions(stack, component):
+    return [one for one in stack.repairs()["actions"] if one["component"] == component]
+
+
+def restarts(container: str, since: float) -> int:
+    """How often the engine was asked to restart a container."""
+    lines = docker(
+        "events", "--since", f"{since:.3f}", "--until", f"{time.time():.3f}",
+        "--filter", f"container={container}", "--filter", "event=restart", "--format", "{{.Action}}",
+    ).splitlines()  # fmt: skip
+    return lines.count("restart")
+
+
+def state(container: str) -> dict:
+    return json.loads(docker("inspect", container))[0]["State"]
+
+
+def test_a_server_that_is_killed_is_restarted_once_verified_and_announced(well, slack):
+    server, told, known = well.container("demo-server"), len(slack.about(COMPONENT)), len(actions(well, COMPONENT))
+    begun, since = time.monotonic(), time.time()
+    docker("kill", server)
+    until(lambda: len(actions(well, COMPONENT)) > known, 60, "it was acted on and verified")
+    figures.append(f"MCP server killed to restarted and verified: {time.monotonic() - begun:.0f} s")
+    action = actions(well, COMPONENT)[0]
+    assert action["result"] == "success", action
+    assert f"{well.project}-demo-server-1" in action["action"]
+    assert well.components()[COMPONENT]["up"] is True and state(server)["Running"]
+    # Down, repaired, recovered: each once, and nothing by Alertmanager.
+    until(lambda: len(slack.about(COMPONENT)) >= told + 3, 60, "Slack has its three messages")
+    until(lambda: not incident(well, COMPONENT), 60, "the incident is over")
+    until(lambda: not well.query('ALERTS{alertname="McpServerDown"}'), 60, "no alert is left")
+    said = slack.about(COMPONENT)[told:]
+    assert len(said) == 3, said
+    assert sum("is down" in text for text in said) == 1, said
+    assert sum("recovered" in text for text in said) == 1, said
+    assert sum("repaired" in text for text in said) == 1, said
+    assert restarts(server, since) == 1
+    done = f'sum(mcp_remediation_actions_total{{component="{COMPONENT}",result="success"}})'
+    until(lambda: well.query(done).get((), 0) >= 1, 30, "Prometheus has the action")
+    figures.append(f"messages about a server that was killed and repaired: {len(said)}")
+
+
+def test_a_server_that_a_person_stopped_stays_stopped(well, slack):
+    server, known, since = well.container("demo-server"), len(actions(well, COMPONENT)), time.time()
+    told = len(slack.about(COMPONENT))
+    docker("stop", server)
+    until(lambda: reason(well, COMPONENT) == "stopped_by_operator", 60, "it is left alone")
+    skipped = f'sum(mcp_remediation_decisions_total{{component="{COMPONENT}",decision="stopped_by_operator"}})'
+    until(lambda: well.query(skipped).get((), 0) >= 1, 30, "Prometheus has the decision")
+    failures = well.components()[COMPONENT]["consecutive_failures"]
+    until(
+        lambda: well.components()[COMPONENT]["consecutive_failures"] > failures + 8,
+        60, "it was down on and on",
+    )  # fmt: skip
+    assert not state(server)["Running"] and restarts(server, since) == 0
+    assert len(actions(well, COMPONENT)) == known
+    # That it is down, and that it is left alone: each once.
+    said = slack.about(COMPONENT)[told:]
+    assert len(said) == 2 and sum("is down" in text for text in said) == 1, said
+    docker("start", server)
+    until(lambda: not incident(well, COMPONENT), 60, "the incident is over")
+    until(lambda: len(slack.about(COMPONENT)) > told + 2, 60, "Slack has the recovery")
+    assert restarts(server, since) == 0 and len(actions(well, COMPONENT)) == known
+
+
+@pytest.fixture
+def crasher(demo):
+    """A container of the user's own that its engine starts again and again, a component and a rule for it."""
+    name = f"{demo.project}-crasher"
+    files = {
+        demo.monitored / "health-monitor.toml": f"""
+[health_monitor.components.crasher]
+kind = "tcp"
+address = "{name}:9"
+""",
+        demo.repaired / "remediation.toml": f"""
+[remediation.targets.crasher]
+kind = "docker"
+container = "{name}"
+engine = "tcp://docker-proxy:2375"
+
+[remediation.rules.crasher]
+component = "crasher"
+failures = ["connection_refused", "dns", "timeout", "other"]
+ladder = ["crasher"]
+mode = "act"
+""",
+    }
+    before = {file: file.read_text() for file in files}
+    image = demo.containers()["redis"]["Config"]["Image"]
+    docker(
+        "run", "--detach", "--name", name, "--restart", "always", "--network", f"{demo.project}_ingest",
+        "--entrypoint", "sh", image, "-c", "exit 1",
+    )  # fmt: skip
+    try:
+        for file, text in files.items():
+            file.write_text(before[file] + text)
+        # The doctor says that it is down.
+        demo.make("up", code=1, MCPMON_DOCTOR_PATIENCE="2")
+        yield name
+    finally:
+        docker("rm", "--force", name)
+        for file, text in before.items():
+            file.write_text(text)
+        demo.make("up")
+
+
+def test_a_server_that_its_engine_restarts_is_left_to_the_engine(well, crasher):
+    since = time.time()
+    until(lambda: reason(well, "crasher") == "native_supervisor", 90, "remediation waits for the engine")
+    waits = 'sum(mcp_remediation_decisions_total{component="crasher",decision="native_supervisor"})'
+    until(lambda: well.query(waits).get((), 0) >= 1, 30, "Prometheus has the decision")
+    failures = well.components()["crasher"]["consecutive_failures"]
+    until(
+        lambda: well.components()["crasher"]["consecutive_failures"] > failures + 8,
+        60, "it was down on and on",
+    )  # fmt: skip
+    assert actions(well, "crasher") == [] and restarts(crasher, since) == 0
+    assert json.loads(docker("inspect", crasher))[0]["RestartCount"] > 0
+
+
+def test_the_exporter_is_repaired_by_the_rule_that_ships(well):
+    exporter, since = well.container("exporter"), time.time()
+    known = len(actions(well, "metrics_server"))
+    begun = time.monotonic()
+    docker("kill", exporter)
+    until(lambda: len(actions(well, "metrics_server")) > known, 60, "it was acted on and verified")
+    figures.append(f"exporter killed to restarted and verified: {time.monotonic() - begun:.0f} s")
+    assert actions(well, "metrics_server")[0]["result"] == "success"
+    assert restarts(exporter, since) == 1
+    assert well.request("exporter", "/health/ready")[0] == 200
+
+
+def test_two_remediations_restart_once(well, slack):
+    up = 'up{job="mcp_remediation"} == 1'
+    well.make("up", COMPOSE_PROFILES="ha")
+    until(lambda: len(well.query(up)) == 2, 60, "both are scraped")
+    until(lambda: well.repairs()["held"] is None, 60, "repairs may be made")
+    server, told, since = well.container("demo-server"), len(slack.about(COMPONENT)), time.time()
+    success = f'sum(max_over_time(mcp_remediation_actions_total{{component="{COMPONENT}",result="success"}}[10m]))'
+    docker("kill", server)
+    until(lambda: restarts(server, since) > 0, 60, "it is restarted")
+    until(lambda: len(slack.about(COMPONENT)) >= told + 3, 60, "Slack has its three messages")
+    until(lambda: not incident(well, COMPONENT), 60, "the incident is over")
+    assert restarts(server, since) == 1 and len(slack.about(COMPONENT)) == told + 3
+    assert well.query(success)
+    for service in ("health-monitor-2", "remediation-2"):
+        docker("rm", "--force", well.container(service))
+    until(lambda: len(well.query(up)) == 1, 60, "one is scraped")
