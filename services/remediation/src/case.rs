@@ -24,9 +24,6 @@ pub struct Case {
     /// The last verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<Said>,
-    /// A fresh check found the trouble still there; until then that is good enough.
-    #[serde(default)]
-    pub confirmed_until: u64,
     /// When a person approved it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_at: Option<u64>,
@@ -48,6 +45,9 @@ pub struct Tried {
     pub target: String,
     pub at: u64,
     pub result: ActionResult,
+    /// The run that the target was in when it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
 }
 
 /// One action that has not come to its end.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mcpmon_bootstrap::Settings;
-use mcpmon_bootstrap::http::{Listen, Scope};
+use mcpmon_bootstrap::http::{Listen, Scope, client};
 use mcpmon_coordination::Coordination;
 use reqwest::Url;
 use secrecy::SecretString;
@@ -34,6 +34,20 @@ pub struct MonitorConfig {
 }
 
 impl Config {
+    /// [`Config::read`] for a service of its own, which must not mistake itself for the only one.
+    pub fn of_service(settings: &mut Settings) -> Self {
+        let config = Self::read(settings);
+        let coordination = &config.coordination;
+        if coordination.redis.is_none() && !coordination.memory_is_meant {
+            settings.reject(
+                "coordination.url",
+                "is not set; set it, or say coordination.backend = \"memory\" if this is the only \
+                 replica: two that know nothing of each other would both act",
+            );
+        }
+        config
+    }
+
     /// Reads every key. What is wrong is noted in `settings`, whose `finish` tells.
     pub fn read(settings: &mut Settings) -> Self {
         let s = settings;
@@ -43,13 +57,6 @@ impl Config {
         }
         let listen = Listen::from_settings(s, "remediation", 9096, SCOPES);
         let coordination = Coordination::read(s);
-        if coordination.redis.is_none() && !coordination.memory_is_meant {
-            s.reject(
-                "coordination.url",
-                "is not set; set it, or say coordination.backend = \"memory\" if this is the only \
-                 replica: two that know nothing of each other would both act",
-            );
-        }
         let monitor = MonitorConfig::read(s);
         let shared_dir: Option<PathBuf> = s.optional(
             "remediation.shared_dir",
@@ -98,16 +105,9 @@ impl MonitorConfig {
             "http://127.0.0.1:9095".to_owned(),
             "Where the health monitor is, which checks a component before and after an action.",
             |text: String| {
-                let url = Url::parse(&text).ok();
-                let plain = |url: &Url| {
-                    matches!(url.scheme(), "http" | "https")
-                        && url.has_host()
-                        && url.username().is_empty()
-                        && url.password().is_none()
-                };
-                url.filter(plain).ok_or(
-                    "expected a URL that begins with http:// or https://, without a password",
-                )
+                let url = client::web_url(&text)?;
+                let plain = !client::may_hold_password(&text);
+                plain.then_some(url).ok_or("holds a user or a password; the token has its own key")
             },
         );
         let token = settings.secret(

@@ -100,6 +100,7 @@ pub fn plan<'a>(facts: &Facts<'a>) -> Result<Plan<'a>, Verdict> {
 /// The verdict that ends it here.
 pub fn compare(
     incident: &Incident,
+    case: &Case,
     seen: &Result<Sight, Trouble>,
     guards: &Guards,
 ) -> Result<(), Verdict> {
@@ -120,8 +121,10 @@ pub fn compare(
         }
     }
     let began_by = incident.first_failed_at.saturating_add(words::milliseconds(guards.clock_skew));
+    let ours = case.tried.last().and_then(|tried| tried.run.as_ref());
     match &sight.run {
-        Some(run) if run.started_at > began_by => {
+        // The run that our own last action began is not somebody else's.
+        Some(run) if run.started_at > began_by && Some(run) != ours => {
             let detail = "somebody else started it after the first failure";
             Err(Verdict::new(Reason::GenerationChanged, detail))
         }
@@ -277,13 +280,6 @@ fn approved(facts: &Facts<'_>, rule: &Rule, target: &Target) -> Result<(), Verdi
         }
         _ => Ok(()),
     }
-}
-
-/// Whether the trouble has to be looked at again before anything is done about it: what was
-/// reported is too long ago.
-#[must_use]
-pub fn is_stale(incident: &Incident, case: &Case, now: u64) -> bool {
-    now >= incident.expires_at.max(case.confirmed_until)
 }
 
 /// Whether a fresh check that finds the component well means that the incident is over. An alert

@@ -6,8 +6,6 @@
 
 mod say;
 pub(crate) mod state;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,6 +33,9 @@ const GROUP: &str = "remediation";
 /// What a consumer has not acknowledged by then goes to another.
 const PATIENCE: Duration = Duration::from_secs(30);
 const WAIT: Duration = Duration::from_secs(1);
+/// A component against whose repair something stood at last is left alone for so many pauses.
+const QUIET: u32 = 5;
+const FORGOTTEN: Duration = Duration::from_secs(3600);
 
 /// What the loop works with.
 #[derive(Debug)]
@@ -58,8 +59,8 @@ pub struct Engine {
 pub struct Memory {
     /// The action that this replica does, or brings to its end.
     running: JoinSet<Ended>,
-    /// Components that are left alone until then: something stood against an action a moment ago.
-    quiet: BTreeMap<String, Instant>,
+    /// When each component was last about to be acted on.
+    tried: BTreeMap<String, Instant>,
     /// The incidents that were open when that was last known.
     open: Vec<Incident>,
     /// What was said of being held.
@@ -85,20 +86,20 @@ impl Engine {
                 () = stop.cancelled() => {}
                 () = self.wake.notified() => {}
                 Some(ended) = memory.running.join_next(), if !memory.running.is_empty() => {
-                    self.ended(&mut memory, ended).await;
+                    self.ended(ended).await;
                 }
                 () = sleep(pause) => {}
             }
         }
         while let Some(ended) = memory.running.join_next().await {
-            self.ended(&mut memory, ended).await;
+            self.ended(ended).await;
         }
     }
 
     /// Looks once, and acts if that follows.
     pub async fn step(&self, memory: &mut Memory) {
         while let Some(ended) = memory.running.try_join_next() {
-            self.ended(memory, ended).await;
+            self.ended(ended).await;
         }
         let right = Right::of(&self.held);
         let state = self.look(memory).await;
@@ -156,14 +157,15 @@ impl Engine {
         let policy = self.policy.borrow().clone();
         self.over(state).await?;
         let calm_at = self.storm(state, &policy).await?;
-        let mut in_flight = !memory.running.is_empty();
-        for (component, case) in &state.cases {
-            let Some(under_way) = &case.under_way else { continue };
-            if !in_flight {
+        let in_flight = state.cases.values().any(|case| case.under_way.is_some());
+        if memory.running.is_empty() {
+            let begun =
+                state.cases.iter().find_map(|(name, case)| Some((name, case.under_way.as_ref()?)));
+            if let Some((component, under_way)) = begun {
                 self.take_over(memory, right, &policy, component, under_way);
             }
-            in_flight = true;
         }
+        let mut ready = Vec::new();
         for incident in &state.open {
             let component = incident.component.as_str();
             let case = Case::of(incident, state.cases.get(component).cloned());
@@ -183,31 +185,33 @@ impl Engine {
                 calm_at,
                 in_flight,
             };
-            let plan = match decide::plan(&facts) {
-                Ok(plan) => plan,
-                Err(verdict) => {
-                    self.say(incident, &case, &verdict, &policy).await?;
-                    continue;
-                }
-            };
-            let now = Instant::now();
-            memory.quiet.retain(|_, until| now < *until);
-            if memory.quiet.contains_key(component) {
-                continue;
+            match decide::plan(&facts) {
+                Ok(plan) => ready.push(Job {
+                    right: right.clone(),
+                    policy: policy.clone(),
+                    incident: incident.clone(),
+                    rule: plan.rule.name.clone(),
+                    mode: plan.rule.mode,
+                    rung: plan.rung.to_owned(),
+                    target: plan.target.clone(),
+                    tools: state.tools(incident),
+                    case,
+                }),
+                Err(verdict) => self.say(incident, &case, &verdict, &policy).await?,
             }
-            let job = Job {
-                right: right.clone(),
-                policy: policy.clone(),
-                incident: incident.clone(),
-                case: case.clone(),
-                rule: plan.rule.name.clone(),
-                mode: plan.rule.mode,
-                rung: plan.rung.to_owned(),
-                target: plan.target.clone(),
-                tools: state.tools(incident),
-            };
-            self.start(memory, job);
-            in_flight = true;
+        }
+        let now = Instant::now();
+        memory.tried.retain(|_, tried| now < *tried + FORGOTTEN);
+        if memory.running.is_empty() {
+            let quiet = policy.timing.verify_every * QUIET;
+            // Whoever was not looked at for the longest time: one of which nothing comes must not
+            // keep the others waiting.
+            let tried = |job: &Job| memory.tried.get(&job.incident.component).copied();
+            ready.retain(|job| tried(job).is_none_or(|tried| now >= tried + quiet));
+            if let Some(job) = ready.into_iter().min_by_key(tried) {
+                memory.tried.insert(job.incident.component.clone(), now);
+                self.start(memory, job);
+            }
         }
         Ok(())
     }
@@ -241,7 +245,7 @@ impl Engine {
         });
     }
 
-    async fn ended(&self, memory: &mut Memory, ended: Result<Ended, JoinError>) {
+    async fn ended(&self, ended: Result<Ended, JoinError>) {
         let Ended { incident, verdict } = match ended {
             Ok(ended) => ended,
             Err(error) => {
@@ -252,8 +256,6 @@ impl Engine {
         };
         let (Some(incident), Some(verdict)) = (incident, verdict) else { return };
         let policy = self.policy.borrow().clone();
-        let until = Instant::now() + policy.timing.verify_every;
-        memory.quiet.insert(incident.component.clone(), until);
         let said = async {
             let stored = crate::case::read(self.store(), &incident.component).await?;
             self.say(&incident, &Case::of(&incident, stored), &verdict, &policy).await

@@ -165,7 +165,7 @@ pub(crate) async fn with(
             && let Ok(plan) = plan(&facts)
         {
             let seen = plan.target.action.look(policy.timing.look).await;
-            if let Err(verdict) = compare(&incident, &seen, &policy.guards) {
+            if let Err(verdict) = compare(&incident, &case, &seen, &policy.guards) {
                 answer.verdict = verdict;
             }
         }

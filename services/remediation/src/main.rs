@@ -25,7 +25,7 @@ fn main() -> ExitCode {
             Exit::printed(if error.use_stderr() { process::USAGE } else { 0 })
         })?;
         let mut settings = arguments.settings()?;
-        let config = Config::read(&mut settings);
+        let config = Config::of_service(&mut settings);
         let logging = Logging::from_settings(&mut settings, "info,actix_server=warn");
         let mut token = |scope| settings.secret(&format!("remediation.{scope}_token"), "");
         let tokens = Tokens { read: token("read"), operate: token("operate") };
@@ -62,7 +62,7 @@ async fn serve(config: Config, arguments: Arguments) -> Result<(), Exit> {
     });
     let reload = move || {
         let mut settings = arguments.settings()?;
-        let config = Config::read(&mut settings);
+        let config = Config::of_service(&mut settings);
         Logging::from_settings(&mut settings, "info");
         settings.finish()?;
         Ok(config.policy)

@@ -18,6 +18,7 @@ use mcpmon_coordination::{Incident, Store};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
+use self::end::End;
 use crate::action::{Order, Run, Sight, Trouble};
 use crate::audit::{Audit, Event};
 use crate::budgets;
@@ -71,7 +72,7 @@ impl Repairer {
     pub async fn run(&self, job: &Job) -> Result<ActionResult, Verdict> {
         let Job { policy, incident, .. } = job;
         let before = self.look(job).await;
-        compare(incident, &before, &policy.guards)?;
+        compare(incident, &job.case, &before, &policy.guards)?;
         let action = job.target.action.describe();
         if job.mode == Mode::DryRun {
             return Err(Verdict::new(Reason::DryRun, format!("it would {action}")));
@@ -99,7 +100,8 @@ impl Repairer {
             Ok(()) => self.act(job, &under_way).await,
             Err(why) => (ActionResult::Refused, why),
         };
-        self.end(&incident.component, &under_way, result, note).await;
+        let run = self.look(job).await.ok().and_then(|sight| sight.run);
+        self.end(&incident.component, &under_way, End { result, note, run }).await;
         Ok(result)
     }
 
@@ -241,7 +243,7 @@ impl Repairer {
     async fn act(&self, job: &Job, under_way: &UnderWay) -> (ActionResult, String) {
         let Job { incident, policy, .. } = job;
         let now = self.look(job).await;
-        if let Err(verdict) = compare(incident, &now, &policy.guards) {
+        if let Err(verdict) = compare(incident, &job.case, &now, &policy.guards) {
             return (ActionResult::Refused, verdict.to_string());
         }
         if now.ok().and_then(|sight| sight.run) != under_way.run {
@@ -305,7 +307,7 @@ impl Repairer {
             tracing::warn!(component, why, "an action that was begun elsewhere waits");
             return;
         }
-        let acted = self.acted_meanwhile(policy, theirs).await;
+        let (run, acted) = self.acted_meanwhile(policy, theirs).await;
         let verified = self.verify(component, theirs.tools.as_deref(), &policy.timing).await;
         let (result, note) = match verified {
             Ok(()) => (ActionResult::Success, format!("verified by another replica; {acted}")),
@@ -313,15 +315,25 @@ impl Repairer {
                 (ActionResult::Unknown, format!("its replica did not end it; {acted}; {why}"))
             }
         };
-        self.end(component, &ours, result, note).await;
+        self.end(component, &ours, End { result, note, run }).await;
     }
 
-    async fn acted_meanwhile(&self, policy: &Policy, theirs: &UnderWay) -> &'static str {
-        let Some(target) = policy.targets.get(&theirs.target) else { return "its target is gone" };
-        match (target.action.look(policy.timing.look).await, &theirs.run) {
-            (Ok(Sight { run: Some(now), .. }), Some(before)) if now == *before => "it was not done",
-            (Ok(Sight { run: Some(_), .. }), Some(_)) => "it was done",
+    /// The run that the target is in, and what that says about the action.
+    async fn acted_meanwhile(
+        &self,
+        policy: &Policy,
+        theirs: &UnderWay,
+    ) -> (Option<Run>, &'static str) {
+        let Some(target) = policy.targets.get(&theirs.target) else {
+            return (None, "its target is not listed any more");
+        };
+        let sight = target.action.look(policy.timing.look).await;
+        let run = sight.ok().and_then(|sight| sight.run);
+        let acted = match (&run, &theirs.run) {
+            (Some(now), Some(before)) if now == before => "it was not done",
+            (Some(_), Some(_)) => "it was done",
             _ => "whether it was done is unknown",
-        }
+        };
+        (run, acted)
     }
 }

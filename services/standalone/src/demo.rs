@@ -4,6 +4,7 @@
 //! Streamable HTTP, in both eras of the protocol. What they ask for is made up; that they ask,
 //! and what the server answers and reports, is not.
 
+mod boutique;
 mod child;
 mod mix;
 mod session;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use boutique::Boutique;
 pub use child::{Child, ChildError, demo_server};
 pub use totals::{Counts, Totals};
 

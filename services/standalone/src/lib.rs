@@ -2,7 +2,9 @@
 
 pub mod demo;
 mod demo_client;
+mod events;
 mod monitor;
+mod repairs;
 mod run;
 mod screen;
 

@@ -4,23 +4,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use mcp_exporter::{Application, Config, SECTIONS};
 use mcpmon_bootstrap::http::health::reachable;
 use mcpmon_bootstrap::logging::Logging;
-use mcpmon_bootstrap::process::{self, Exit, OrExit as _};
+use mcpmon_bootstrap::process::{Exit, OrExit as _};
 use mcpmon_bootstrap::{Settings, Sources, shutdown};
+use mcpmon_coordination::Memory;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::demo::{Child, Totals, Traffic, demo_server, drive};
+use crate::demo::{Boutique, Totals, Traffic, demo_server, drive};
+use crate::events::Events;
 use crate::monitor::Monitor;
+use crate::repairs::Repairs;
 use crate::screen::{Health, Screen, Urls};
 
 /// The terminal belongs to the addresses and the totals; what the demo's clients run into, such as
-/// refused tokens, is on purpose.
-const LOG_FILTER: &str = "warn,rmcp=off";
+/// refused tokens, is on purpose. The monitor's messages are shown, which would go to Slack.
+const LOG_FILTER: &str = "warn,rmcp=off,mcp_health_monitor::notice=info,mcp_remediation=error";
 
 /// What `mcpmon run` takes.
 #[derive(Debug, clap::Args)]
@@ -56,6 +58,7 @@ pub async fn run(args: RunArgs) -> Result<(), Exit> {
     let mut settings = Settings::load(sources(&args))?;
     let config = Config::read(&mut settings);
     mcp_health_monitor::Config::read(&mut settings);
+    Repairs::check(&mut settings);
     let write_token = settings.secret("exporter.write_token", "Token of the scope `write`.");
     let logging = Logging::from_settings(&mut settings, LOG_FILTER);
     settings.finish()?;
@@ -71,26 +74,32 @@ pub async fn run(args: RunArgs) -> Result<(), Exit> {
         None
     };
     let demo_url = demo.as_ref().map(|demo| demo.server.url().to_owned());
-    let monitor = Monitor::build(&args, &exporter_url, demo_url.as_deref())?;
+    // One store for all, as Redis would be.
+    let memory = Arc::new(Memory::new());
+    let monitor = Monitor::build(&args, &exporter_url, demo_url.as_deref(), &memory)?;
     exporter.ask_monitor(reachable(monitor.address()), monitor.read_token.clone());
+    let repairs = Repairs::build(&args, &monitor, demo.as_ref().map(|demo| &demo.server), &memory)?;
+    exporter.ask_remediation(reachable(repairs.address()), repairs.read_token.clone());
     let stop = CancellationToken::new();
-    let stopped = stop.clone().cancelled_owned();
-    let mut exporter = tokio::spawn(async move { exporter.run(stopped).await });
+    let until_stop = || stop.clone().cancelled_owned();
     let health = Health { url: monitor.url(), reports: monitor.reports() };
-    let screen =
-        Screen::open(&Urls { exporter: exporter_url, demo: demo_url, health: health.url.clone() });
-    let stopped = stop.clone().cancelled_owned();
-    let mut monitor = tokio::spawn(async move { monitor.run(stopped).await });
+    let urls = Urls {
+        exporter: exporter_url,
+        demo: demo_url,
+        health: health.url.clone(),
+        repairs: repairs.url(),
+    };
+    let screen = Screen::open(&urls);
+    let events = Events::new(health.reports.clone(), repairs.audit());
+    let mut services = JoinSet::new();
+    services.spawn(exporter.run(until_stop()));
+    services.spawn(monitor.run(until_stop()));
+    services.spawn(repairs.run(until_stop()));
     tokio::select! {
         name = signal => tracing::info!(signal = name, "stopping"),
         () = elapsed(args.duration) => {}
-        () = screen.follow(&overview, &health) => {}
-        ended = &mut exporter => return ended.or_failed_start()?.or_failed_start(),
-        ended = &mut monitor => return ended.or_failed_start()?.or_failed_start(),
-        status = died(demo.as_mut()) => {
-            let why = format!("the demo's server ended by itself: {status}");
-            return Err(Exit::because(process::FAILED, why));
-        }
+        () = screen.follow(&overview, &health, events, died(demo.as_mut())) => {}
+        Some(ended) = services.join_next() => return ended.or_failed_start()?.or_failed_start(),
     }
     if let Some(demo) = demo {
         demo.stop().await;
@@ -98,8 +107,10 @@ pub async fn run(args: RunArgs) -> Result<(), Exit> {
     // The demo's last events have arrived by now: its server flushed them before it ended.
     screen.close(&overview, &health).await;
     stop.cancel();
-    monitor.await.or_failed_start()?.or_failed_start()?;
-    exporter.await.or_failed_start()?.or_failed_start()
+    while let Some(ended) = services.join_next().await {
+        ended.or_failed_start()?.or_failed_start()?;
+    }
+    Ok(())
 }
 
 pub(crate) fn sources(args: &RunArgs) -> Sources {
@@ -110,13 +121,11 @@ pub(crate) fn sources(args: &RunArgs) -> Sources {
         .alias("SLACK_WEBHOOK_URL_FILE", "slack.webhook_url_file")
 }
 
-/// How the demo's server ended, if there is one and it does.
-async fn died(demo: Option<&mut Demo>) -> String {
-    match demo {
-        Some(demo) => match demo.server.ended().await {
-            Ok(status) => status.to_string(),
-            Err(error) => error.to_string(),
-        },
+/// How the demo's server ended, each time that it does.
+fn died(demo: Option<&mut Demo>) -> impl AsyncFnMut() -> String {
+    let mut server = demo.map(|demo| &mut demo.server);
+    async move || match server.as_mut() {
+        Some(server) => server.ended().await,
         None => std::future::pending().await,
     }
 }
@@ -130,7 +139,7 @@ async fn elapsed(duration: Option<Duration>) {
 
 /// The example server and the clients that use it.
 struct Demo {
-    server: Child,
+    server: Boutique,
     clients: JoinHandle<()>,
     stop: CancellationToken,
 }
@@ -142,10 +151,12 @@ impl Demo {
         write_token: Option<&SecretString>,
     ) -> anyhow::Result<Self> {
         let options = boutique_server::Options { seed: args.seed, pace: args.pace };
-        let write_token = write_token.map(ExposeSecret::expose_secret);
-        let command = demo_server(exporter_url, write_token, options)
-            .context("cannot find this program's own file")?;
-        let server = Child::start(command).await?;
+        let write_token = write_token.map(|token| token.expose_secret().to_owned());
+        let exporter_url = exporter_url.to_owned();
+        let server = Boutique::start(move |address| {
+            demo_server(&exporter_url, write_token.as_deref(), options.clone(), address)
+        })
+        .await?;
         let url = Arc::from(server.url());
         let traffic = Traffic { url, seed: args.seed, pace: args.pace };
         let stop = CancellationToken::new();
@@ -159,8 +170,6 @@ impl Demo {
         if let Err(error) = self.clients.await {
             tracing::error!(%error, "the demo's clients broke down");
         }
-        if let Err(error) = self.server.stop().await {
-            tracing::error!(%error, "the demo's server could not be stopped");
-        }
+        self.server.stop().await;
     }
 }

@@ -9,6 +9,8 @@ use mcp_health_monitor::report::Report;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::events::Events;
+
 /// On a terminal the line is rewritten; into a file or a pipe a new one is enough now and then.
 const LIVE: Duration = Duration::from_secs(1);
 const LOGGED: Duration = Duration::from_secs(5);
@@ -19,6 +21,7 @@ pub(crate) struct Urls {
     pub(crate) exporter: String,
     pub(crate) demo: Option<String>,
     pub(crate) health: String,
+    pub(crate) repairs: String,
 }
 
 /// The health monitor.
@@ -38,13 +41,14 @@ pub(crate) struct Screen {
 impl Screen {
     /// Says where everything is.
     pub(crate) fn open(urls: &Urls) -> Self {
-        let Urls { exporter, demo, health } = urls;
+        let Urls { exporter, demo, health, repairs } = urls;
         let mut text = format!(
             "DevSkyy MCP Monitoring\n\n  \
              Status page   {exporter}/\n  \
              Metrics       {exporter}/metrics\n  \
              JSON          {exporter}/api/v1/summary\n  \
-             Health        {health}/api/v1/components\n"
+             Health        {health}/api/v1/components\n  \
+             Repairs       {repairs}/api/v1/remediation\n"
         );
         if let Some(demo) = demo {
             text += &format!("  Demo server   {demo}   (its work is simulated)\n");
@@ -57,14 +61,31 @@ impl Screen {
         Self { started: Instant::now(), is_terminal: io::stdout().is_terminal() }
     }
 
-    /// Shows the totals until it is dropped.
-    pub(crate) async fn follow(&self, overview: &Overview, health: &Health) {
+    /// Shows the totals, and what happens, until it is dropped. `died` waits until the demo's server
+    /// ends by itself.
+    pub(crate) async fn follow(
+        &self,
+        overview: &Overview,
+        health: &Health,
+        mut events: Events,
+        mut died: impl AsyncFnMut() -> String,
+    ) {
         let mut ticks = interval(if self.is_terminal { LIVE } else { LOGGED });
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
-            self.show(overview, health).await;
+            tokio::select! {
+                _ = ticks.tick() => self.show(overview, health).await,
+                lines = events.next() => lines.iter().for_each(|line| self.happened(line)),
+                how = died() => self.happened(&format!("demo server ended by itself: {how}")),
+            }
         }
+    }
+
+    /// A line that stays, above the totals.
+    fn happened(&self, what: &str) {
+        let seconds = self.started.elapsed().as_secs();
+        let line = format!("{:02}:{:02}  {what}\n", seconds / 60, seconds % 60);
+        if self.is_terminal { say(&format!("\r\x1b[K{line}")) } else { say(&line) }
     }
 
     /// Shows the totals a last time.

@@ -19,6 +19,8 @@ pub struct Coordination {
     /// Whether `backend = "memory"` stands there in so many words. Who acts on other programs must
     /// insist: a replica that lost its URL would act beside the others.
     pub memory_is_meant: bool,
+    /// The memory that several services of one process share; without it each has one of its own.
+    pub shared_memory: Option<Arc<Memory>>,
     /// The folder of the journals; each service and replica has one of its own below it.
     pub state_dir: PathBuf,
 }
@@ -101,6 +103,7 @@ impl Coordination {
         Self {
             redis,
             memory_is_meant: chosen == Some(Chosen::Memory),
+            shared_memory: None,
             state_dir: state_dir.unwrap_or_else(default_state_dir),
         }
     }
@@ -125,7 +128,7 @@ impl Coordination {
     fn primary(&self) -> Result<Arc<dyn Store>, UrlError> {
         Ok(match &self.redis {
             Some(redis) => Arc::new(Redis::new(redis)?),
-            None => Arc::new(Memory::new()),
+            None => self.shared_memory.clone().unwrap_or_default(),
         })
     }
 }

@@ -70,8 +70,9 @@ Variables with names of their own: `METRICS_PORT` is `exporter.port`, `RUST_LOG`
 Where no component is configured, `DEVSKYY_API_URL` and `DEVSKYY_API_KEY` are the URL and the token of
 the component `api`.
 
-In the keys of a component, `<name>` stands for the component's name; keys that only one kind has
-stand under that kind, such as `<http>`.
+In the keys of a component, a target, a rule or a group, `<name>` stands for its name; keys that only
+one kind has stand under that kind, such as `<http>`.
+
 The SDK and the tap take `MCP_EXPORTER_URL` and `MCP_EXPORTER_TOKEN` or `MCP_EXPORTER_TOKEN_FILE`.
 
 Every secret can also stand in a file: set the key with `_file` behind it.
@@ -81,6 +82,7 @@ fn config_page() -> String {
     let mut settings = Settings::empty();
     mcp_exporter::Config::read(&mut settings);
     mcp_health_monitor::Config::document(&mut settings);
+    mcp_remediation::Config::document(&mut settings);
     Logging::from_settings(&mut settings, "info");
     let section = |doc: &KeyDoc| doc.key.split('.').next().unwrap_or_default().to_owned();
     let mut sections: Vec<String> = settings.documentation().iter().map(section).collect();

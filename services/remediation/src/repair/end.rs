@@ -6,6 +6,7 @@ use mcpmon_coordination::marks;
 use mcpmon_coordination::repair::{News, What};
 
 use super::Repairer;
+use crate::action::Run;
 use crate::audit::{Appended, Event};
 use crate::case::{self, ActionResult, Tried, UnderWay};
 use crate::news;
@@ -13,16 +14,20 @@ use crate::news;
 /// So many counted checks make the monitor believe that the component is well.
 const CHECKS_TO_BELIEVE: usize = 2;
 
+/// How it ended.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) result: ActionResult,
+    pub(super) note: String,
+    /// The run that the target is in now.
+    pub(super) run: Option<Run>,
+}
+
 impl Repairer {
     /// Writes down how it ended. The audit comes first: whoever takes over after a crash in between
     /// finds it there.
-    pub(super) async fn end(
-        &self,
-        component: &str,
-        under_way: &UnderWay,
-        result: ActionResult,
-        note: String,
-    ) {
+    pub(super) async fn end(&self, component: &str, under_way: &UnderWay, end: End) {
+        let End { result, note, run } = end;
         let now = self.clock.now();
         let took = Duration::from_millis(now.saturating_sub(under_way.began_at));
         let incident = incident_of(&under_way.attempt);
@@ -48,7 +53,7 @@ impl Repairer {
             self.counts.acted(component, &under_way.kind, result, took);
             self.tell(component, under_way, result, &note, took).await;
         }
-        self.close(component, under_way, result).await;
+        self.close(component, under_way, result, run).await;
         if result == ActionResult::Success {
             // Not in half a minute: now.
             for _ in 0..CHECKS_TO_BELIEVE {
@@ -90,13 +95,20 @@ impl Repairer {
     }
 
     /// Frees the component for the next action, and for the monitor's counting.
-    async fn close(&self, component: &str, under_way: &UnderWay, result: ActionResult) {
+    async fn close(
+        &self,
+        component: &str,
+        under_way: &UnderWay,
+        result: ActionResult,
+        run: Option<Run>,
+    ) {
         let store = &*self.store;
         let now = self.clock.now();
         let closed = case::change(store, component, now, |stored| {
             let mut case = stored?;
             let ours = case.under_way.take().filter(|it| it.attempt == under_way.attempt)?;
-            let tried = Tried { attempt: ours.attempt, target: ours.target, at: now, result };
+            let run = run.clone();
+            let tried = Tried { attempt: ours.attempt, target: ours.target, at: now, result, run };
             case.tried.push(tried);
             case.said = None;
             Some(case)

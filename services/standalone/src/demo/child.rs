@@ -55,8 +55,8 @@ pub enum ChildError {
     Watch(#[from] std::io::Error),
 }
 
-/// The command that runs this very program as the boutique: its hidden subcommand
-/// `demo-server`, which takes `boutique_server::Args`.
+/// The command that runs this very program as the boutique, to listen on `address`: its hidden
+/// subcommand `demo-server`, which takes `boutique_server::Args`.
 ///
 /// # Errors
 /// When the system does not say which program this is.
@@ -64,10 +64,11 @@ pub fn demo_server(
     exporter_url: &str,
     exporter_token: Option<&str>,
     options: Options,
+    address: &str,
 ) -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command
-        .args(["demo-server", "--listen", "127.0.0.1:0", "--until-stdin-ends"])
+        .args(["demo-server", "--listen", address, "--until-stdin-ends"])
         .args(["--seed", &options.seed.to_string(), "--pace", &options.pace.to_string()])
         .env("MCP_EXPORTER_URL", exporter_url)
         .env_remove("MCP_EXPORTER_TOKEN")
@@ -152,7 +153,8 @@ mod tests {
     #[test]
     fn the_copy_of_this_program_gets_the_exporter_and_its_token_alone() {
         let options = Options { seed: 7, pace: 0.5 };
-        let command = demo_server("http://127.0.0.1:9090", Some("s3cr3t"), options).unwrap();
+        let command =
+            demo_server("http://127.0.0.1:9090", Some("s3cr3t"), options, "127.0.0.1:0").unwrap();
         let arguments: Vec<_> = command.as_std().get_args().collect();
         assert_eq!(arguments[0], "demo-server");
         assert_eq!(arguments[4..], ["--seed", "7", "--pace", "0.5"]);
