@@ -1,6 +1,7 @@
 //! Kind `systemd`, on a private bus with a scripted manager: what a real one will not do when it is
 //! asked to.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use mcp_remediation::action::{Action, Condition, Trouble};
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, DBusError, OwnedObjectPath, connection, interface};
@@ -18,9 +20,21 @@ const UNIT: &str = "it.service";
 const UNIT_PATH: &str = "/org/freedesktop/systemd1/unit/it_2eservice";
 const JOB: &str = "/org/freedesktop/systemd1/job/17";
 
+/// A bus for one user's programs, which starts nothing by itself.
+const CONFIGURATION: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <listen>unix:path=SOCKET</listen>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>"#;
+
 /// A real `dbus-daemon`; it ends when this is dropped.
 struct Daemon {
     child: Child,
+    _folder: TempDir,
     address: String,
 }
 
@@ -77,16 +91,20 @@ const ACTIVE: Unit = Unit { active: "active", sub: "running", result: "success",
 
 impl Daemon {
     fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (socket, file) = (folder.path().join("bus"), folder.path().join("bus.conf"));
+        let text = CONFIGURATION.replace("SOCKET", socket.to_str().unwrap());
+        fs::write(&file, text).unwrap();
         let mut child = Command::new("dbus-daemon")
-            .args(["--session", "--nofork", "--nopidfile", "--print-address=1"])
-            .args(["--address=unix:tmpdir=/tmp"])
+            .args(["--nofork", "--nopidfile", "--nosyslog", "--print-address=1"])
+            .arg(format!("--config-file={}", file.display()))
             .stdout(Stdio::piped())
             .spawn()
             .expect("dbus-daemon is missing: `make test-deps` installs it");
         let mut address = String::new();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         output.read_line(&mut address).unwrap();
-        Self { child, address: address.trim().to_owned() }
+        Self { child, _folder: folder, address: address.trim().to_owned() }
     }
 
     fn signal(&self, signal: Signal) {
