@@ -2,15 +2,12 @@
 //! still trouble, and after it, whether there is none.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use mcpmon_bootstrap::http;
 use mcpmon_metrics::redact;
-use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
@@ -95,28 +92,9 @@ impl Monitor for MonitorClient {
 /// # Errors
 /// When the machine's trust store cannot be used; in words.
 pub fn client(url: &Url) -> Result<Client, String> {
-    let tls = tls(url.scheme() == "https").map_err(|error| error.to_string())?;
-    Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(Policy::none())
-        .no_proxy()
-        .timeout(PATIENCE)
-        .build()
-        .map_err(|error| error.without_url().to_string())
-}
-
-/// ring and the platform's trust store, which is not loaded for plain HTTP: a container without
-/// one must work.
-fn tls(https: bool) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let builder = if https {
-        builder.with_platform_verifier()?
-    } else {
-        builder.with_root_certificates(RootCertStore::empty())
-    };
-    Ok(builder.with_no_client_auth())
+    let builder = http::client::builder(url.scheme() == "https");
+    let builder = builder.map_err(|error| error.to_string())?.no_proxy().timeout(PATIENCE);
+    builder.build().map_err(|error| error.without_url().to_string())
 }
 
 /// `"ok"`, `{"fail": …}` or `{"unknown": …}`.
