@@ -25,6 +25,9 @@ docker_config=$cache/docker-config
 engine_data=$cache/engine-$(digest "$root"/deploy/offline/*)
 stand_ins_stamp=$engine_data/stand-ins-$(grep -E '^ *image:' "$root/docker-compose.yml" | digest)
 
+# A small Debian that boots systemd, for the tests of remediation's actions.
+systemd_root_env=$cache/systemd-root-$(digest "$root/tests/remediation/systemd-root")
+
 export MCPMON_E2E_PYTHON=$python_env/bin
 export MCPMON_E2E_FASTMCP=$fastmcp_env/bin
 export MCPMON_E2E_NODE_MODULES=$node_env/node_modules
@@ -32,6 +35,7 @@ export MCPMON_RULES_PYTHON=$rules_python/bin
 export MCPMON_PROMETHEUS_2=$cache/debian-bookworm/usr/bin
 export MCPMON_PROMETHEUS_3=$cache/debian-forky/usr/bin
 export MCPMON_ALERTMANAGER=$MCPMON_PROMETHEUS_3/alertmanager
+export MCPMON_SYSTEMD_ROOT=$systemd_root_env/root.tar
 export MCPMON_DASHBOARD_NODE_MODULES=$dashboards_node_env/node_modules
 
 # What the machine already has goes first: a promtool or cargo-nextest of its own is used.

@@ -117,10 +117,25 @@ impl Container {
     fn client(&self, seconds: u64) -> Result<Docker, Error> {
         let minor_version = self.api.load(Ordering::Relaxed);
         let version = ClientVersion { major_version: 1, minor_version };
-        match &self.engine {
+        let client = match &self.engine {
             Engine::Socket(path) => Docker::connect_with_unix(path, seconds, &version),
             Engine::Address(address) => Docker::connect_with_http(address, seconds, &version),
-        }
+        }?;
+        // bollard 0.21.1 loses the version on its way into the path; a filter wants it there.
+        Ok(client.with_request_modifier(move |mut request| {
+            let mut parts = request.uri().clone().into_parts();
+            let path =
+                parts.path_and_query.as_ref().filter(|path| !path.as_str().starts_with("/v"));
+            if let Some(path) =
+                path.and_then(|path| format!("/v1.{minor_version}{path}").parse().ok())
+            {
+                parts.path_and_query = Some(path);
+                if let Ok(uri) = parts.try_into() {
+                    *request.uri_mut() = uri;
+                }
+            }
+            request
+        }))
     }
 
     async fn inspect(&self) -> Result<ContainerInspectResponse, Trouble> {

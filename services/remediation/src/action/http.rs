@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mcpmon_bootstrap::http::client::{self, may_hold_password, web_url};
 use mcpmon_metrics::redact;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url, retry};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -108,7 +108,7 @@ impl Http {
         }
         match &self.body {
             // An empty body has a length too, which many servers ask for.
-            None => request.body(""),
+            None => request.header(CONTENT_LENGTH, 0),
             Some(body) => {
                 let json = serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok();
                 let kind = if json { "application/json" } else { "text/plain; charset=utf-8" };

@@ -9,7 +9,7 @@ use mcpmon_bootstrap::settings::{Keys, within};
 use mcpmon_coordination::budget::Limits;
 
 use super::{GROUPS, Guards, Mode, Policy, TARGETS, Target, Timing, rules};
-use crate::action::{KINDS, Kind, kind};
+use crate::action::{KINDS, Kind, allowed_commands, kind};
 use crate::protected::Protected;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -54,6 +54,8 @@ impl Policy {
 
 fn targets(settings: &mut Settings, protected: &Protected) -> BTreeMap<String, Target> {
     let mut targets = BTreeMap::new();
+    // The kind that it rules over may have no target.
+    allowed_commands(settings);
     for name in settings.tables(TARGETS) {
         let table = format!("{TARGETS}.{name}");
         let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';

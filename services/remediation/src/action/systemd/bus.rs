@@ -76,8 +76,11 @@ impl Bus<'_> {
         };
 
         let restart = async {
-            if state.is_at_start_limit() {
-                manager.reset_failed_unit(self.unit).await?;
+            if state.needs_reset()
+                && let Err(error) = manager.reset_failed_unit(self.unit).await
+                && !self.is_answer(&error)
+            {
+                return Err(error);
             }
             let job = manager.restart_unit(self.unit, "replace").await?;
             while let Some(end) = ends.next().await {
@@ -139,6 +142,12 @@ impl Bus<'_> {
             started_at: started_at.unwrap_or_default() / 1000,
             has_job: job.is_some_and(|(id, _)| id != 0),
         })
+    }
+
+    /// Whether systemd itself said no. Who may restart a unit and not reset it can repair one that
+    /// is not at its start limit all the same.
+    fn is_answer(self, error: &zbus::Error) -> bool {
+        matches!(self.trouble(error, true), Trouble::Refused(_) | Trouble::Failed(_))
     }
 
     /// What an error says. `was_asked_to_act` is whether something may have been done.

@@ -22,9 +22,11 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Only `reset-failed` lets such a unit start again.
-    pub(super) fn is_at_start_limit(&self) -> bool {
-        self.result == "start-limit-hit"
+    /// Whether `reset-failed` must come before a restart. A unit that has used up its start limit is
+    /// not started until then, and its `Result` often still tells the fault before that, such as
+    /// `exit-code`; so this holds for every unit that failed.
+    pub(super) fn needs_reset(&self) -> bool {
+        self.active == "failed" || self.result == "start-limit-hit"
     }
 
     pub(super) fn sight(&self, unit: &str, act_on_stopped: bool) -> Result<Sight, Trouble> {
