@@ -245,6 +245,7 @@ REPAIRS = {
             "detail": "",
             "since": 1700000000000,
         },
+        {"component": "web", "key": "web@1", "failure": "timeout", "detail": "", "since": 1700000000000},
     ],
     "actions": [
         {
@@ -258,7 +259,7 @@ REPAIRS = {
         }
         for place, (result, took, detail) in enumerate([("success", 1200, ""), ("failed", 300, "exit <i>1</i>")])
     ],
-    "circuits": ["shop"],
+    "circuits": ["_system", "shop"],
 }
 
 
@@ -289,12 +290,14 @@ def test_the_page_shows_the_repairs_and_what_keeps_from_them(repairs_page, tmp_p
     assert [row[:4] for row in shown.rows["blocked"]] == [
         ["api", "connection refused", "wait", "cool down: for <b>5 min</b>"],
         ["shop", "timeout", "skip", "circuit open"],
+        ["web", "timeout", "–", "–"],
     ]
     assert [row[1:] for row in shown.rows["actions"]] == [
         ["api", "restart container boutique", "✗ failed", "300 ms", "exit <i>1</i>"],
         ["api", "restart container boutique", "✓ success", "1.20 s", "–"],
     ]
     assert "mcp-remediation close-circuit shop" in shown.texts["circuits"]
+    assert "all components: their common budget" in shown.texts["circuits"]
     # Hidden is what says nothing.
     assert not re.search(r'id="(circuits|blocked-table|actions-table)"[^>]* hidden', browser.stdout)
 

@@ -15,6 +15,8 @@ const COLOURS = {
 };
 
 const ACTIONS_SHOWN = 20;
+// The budget of all components together.
+const SYSTEM = "_system";
 const RESULTS = {
   success: "green", unverified: "yellow", unknown: "yellow", refused: "yellow", failed: "red",
 };
@@ -143,7 +145,8 @@ const long = (value) => (value ? { text: value, kind: "long" } : NONE);
 function circuit(component) {
   const item = document.createElement("li");
   const command = `mcp-remediation close-circuit ${component}`;
-  item.append(`${component}: its budget is spent and nothing is repaired until somebody closes the circuit: `);
+  const whose = component === SYSTEM ? "all components: their common" : `${component}: its`;
+  item.append(`${whose} budget is spent and nothing is repaired until somebody closes the circuit: `);
   item.append(Object.assign(document.createElement("code"), { textContent: command }));
   return item;
 }
@@ -173,7 +176,7 @@ function showRepairs(repairs) {
     "blocked",
     incidents.map((i) => [
       text(i.component), text(spaced(i.failure)),
-      { text: spaced(i.decision), kind: i.decision === "act" ? "green" : "yellow" },
+      i.decision ? { text: i.decision, kind: i.decision === "act" ? "green" : "yellow" } : NONE,
       long([i.reason && spaced(i.reason), i.detail].filter(Boolean).join(": ")), moment(i.since),
     ]),
     "No open incidents.",
@@ -184,7 +187,7 @@ function showRepairs(repairs) {
       const colour = RESULTS[a.result] ?? "unknown";
       return [
         moment(a.at), text(a.component), text(a.action),
-        { text: spaced(a.result), icon: ICONS[colour], kind: colour },
+        { text: a.result ?? "unknown", icon: ICONS[colour], kind: colour },
         milliseconds(a.took_ms ?? undefined), long(a.detail),
       ];
     }),

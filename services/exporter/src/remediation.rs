@@ -23,7 +23,7 @@ pub(crate) struct Repairs {
     incidents: Vec<Incident>,
     /// The last actions, newest first.
     actions: Vec<Action>,
-    /// The components whose circuit is open.
+    /// The components whose circuit is open; `_system` for the budget of all together.
     circuits: Vec<String>,
 }
 
@@ -32,8 +32,9 @@ struct Incident {
     component: String,
     key: String,
     failure: String,
-    /// `act`, `wait` or `skip`.
-    decision: String,
+    /// `act`, `wait` or `skip`; none before the first decision.
+    #[serde(default)]
+    decision: Option<String>,
     #[serde(default)]
     reason: Option<String>,
     #[serde(default)]
@@ -47,9 +48,11 @@ struct Action {
     component: String,
     incident: String,
     /// In words.
-    action: String,
+    #[serde(default)]
+    action: Option<String>,
     /// `success`, `failed`, `unverified`, `unknown` or `refused`.
-    result: String,
+    #[serde(default)]
+    result: Option<String>,
     #[serde(default)]
     took_ms: Option<u64>,
     #[serde(default)]

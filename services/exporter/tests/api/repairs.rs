@@ -37,7 +37,7 @@ fn reply() -> Value {
             "decision": "wait", "reason": "cool_down", "detail": "until 10:00", "since": 1_700_000_000_000_u64,
         }],
         "actions": actions,
-        "circuits": ["shop"],
+        "circuits": ["shop", "_system"],
         "more": "that a later version says",
     })
 }

@@ -129,6 +129,7 @@ async fn without_a_monitor_the_verdict_is_that_of_the_traffic() {
     insta::assert_snapshot!(steady(&exporter.json("/api/v1/status").await), @r#"
 {
   "alerts": [],
+  "repairs": null,
   "verdict": {
     "components": [],
     "left_out": [],

@@ -17,6 +17,9 @@ const KEPT: usize = 10;
 /// The longest text that is kept, in characters.
 const LONGEST_TEXT: usize = 160;
 
+/// With this begins what a person may type.
+const COMMAND: &str = "mcp-remediation ";
+
 /// What is said in one section of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -135,7 +138,11 @@ fn begin(news: &News) -> Notice {
         What::Unknown { action } => What::Unknown { action: line(action) },
         other => other.clone(),
     };
-    let detail = news.detail.as_deref().map(line);
+    let detail = match command_in(news) {
+        // Names and keys are ours and stay.
+        Some((rest, command)) => Some(format!("{} {COMMAND}{command}", line(rest))),
+        None => news.detail.as_deref().map(line),
+    };
     let repair = News { what, detail, ..news.clone() };
     Notice {
         repair: Some(Box::new(repair)),
@@ -143,9 +150,23 @@ fn begin(news: &News) -> Notice {
     }
 }
 
+/// What a person may type stands at the end of the detail; before it, the rest.
+fn command_in(news: &News) -> Option<(&str, &str)> {
+    if !matches!(news.what, What::CircuitOpen | What::AwaitingApproval { .. }) {
+        return None;
+    }
+    let (rest, command) = news.detail.as_deref()?.rsplit_once(COMMAND)?;
+    let is_plain = command.len() < 200 && command.chars().all(|c| c.is_ascii_graphic() || c == ' ');
+    is_plain.then(|| (rest.trim_end_matches([':', ' ']), command))
+}
+
 /// The news as people read it at `now`.
 pub(super) fn line(news: &News, earlier: u32, now: u64) -> Line {
-    let detail = news.detail.as_deref();
+    let command = command_in(news);
+    let detail = match command {
+        Some((rest, _)) => Some(rest).filter(|rest| !rest.is_empty()),
+        None => news.detail.as_deref(),
+    };
     let in_brackets = detail.map(|detail| format!(" ({detail})")).unwrap_or_default();
     let behind = detail.map(|detail| format!("; {detail}")).unwrap_or_default();
     let mut text = match &news.what {
@@ -157,11 +178,13 @@ pub(super) fn line(news: &News, earlier: u32, now: u64) -> Line {
         What::Failed { action } => format!("{action} did not help{in_brackets}"),
         What::Escalated { why } => format!("not repaired: {why}{in_brackets}"),
         What::CircuitOpen => {
-            format!("not repaired: the budget is spent, until somebody closes the circuit{behind}")
+            let why = "the budget is spent, until somebody closes the circuit";
+            format!("not repaired: {}", detail.unwrap_or(why))
         }
         What::StoppedByOperator => format!("was stopped by a person{in_brackets}: left alone"),
         What::AwaitingApproval { action, until } => {
             let waits = if now < *until { "waits" } else { "waited" };
+            let behind = if detail == Some(action) { "" } else { &behind };
             format!("{action} {waits} for approval until {}{behind}", utc(*until))
         }
         What::Storm { components } => {
@@ -174,11 +197,12 @@ pub(super) fn line(news: &News, earlier: u32, now: u64) -> Line {
     if earlier > 0 {
         text.push_str(&format!("; {earlier} earlier of its repairs were not told"));
     }
+    let told = command.map(|(_, command)| format!("{COMMAND}{command}"));
     let command = match &news.what {
+        What::AwaitingApproval { until, .. } if now >= *until => None,
+        _ if told.is_some() => told,
         What::CircuitOpen => Some(format!("mcp-remediation close-circuit {}", news.component)),
-        What::AwaitingApproval { until, .. } if now < *until => {
-            Some(format!("mcp-remediation approve {}", news.incident))
-        }
+        What::AwaitingApproval { .. } => Some(format!("mcp-remediation approve {}", news.incident)),
         _ => None,
     };
     let component = if news.component == ALL { "storm" } else { &news.component };

@@ -209,8 +209,8 @@ impl World {
                     assert!(told.opened > 0, "in order");
                     told.recovered += 1;
                 }
-                Said::Repair => panic!("it is none"),
-                Said::Reminder => {
+                said @ (Said::Reminder | Said::Repair) => {
+                    assert_eq!(said, Said::Reminder, "it is no repair's");
                     assert!(!watched.acknowledged && !told.resolved);
                     let since = self.now - told.last.expect("only what was told comes again");
                     assert!(since >= 3_600_000, "a reminder after {since} ms");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use mcp_health_monitor::notice::Notifier;
 use mcp_health_monitor::notice::channel::{Channel as _, Delivery};
-use mcp_health_monitor::notice::message::Tone;
+use mcp_health_monitor::notice::message::{Section, Tone};
 use mcp_health_monitor::slack::Slack;
 use mcpmon_coordination::marks::ALL;
 use mcpmon_coordination::repair::{self, What};
@@ -85,6 +85,35 @@ fn everything_that_remediation_says_is_one_message_in_words() {
     let message = late.told(&world, &[], until).unwrap().message.unwrap();
     let line = &message.sections[0].lines[0];
     assert!(line.command.is_none() && line.text.contains(" waited for approval"), "{line:?}");
+}
+
+/// Remediation's own details end with what a person may type.
+#[test]
+fn a_command_in_the_detail_is_told_once_and_is_the_one_to_type() {
+    let world = snapshot(vec![watched("api", &[])]);
+    let mut outbox = Outbox::default();
+    let until = START + 600_000;
+    let spent =
+        "5 actions within 1 h on all components are the budget; a person closes the circuit";
+    let key = "a-component-with-a-name-of-many-words-in-one@1767225600000";
+    outbox.news = vec![
+        news("1", "api", START, What::CircuitOpen),
+        news("2", "api", START, What::AwaitingApproval { action: action(), until }),
+    ];
+    outbox.news[0].detail = Some(format!("{spent}: mcp-remediation close-circuit _system"));
+    outbox.news[1].detail = Some(format!("{}: mcp-remediation approve {key}", action()));
+    let message = outbox.told(&world, &[], START).unwrap().message.unwrap();
+    let [circuit, approval] = &message.sections[..] else { panic!("two sections") };
+    let told = |section: &Section| {
+        let line = &section.lines[0];
+        (line.text.clone(), line.command.clone().unwrap())
+    };
+    let (text, command) = told(circuit);
+    assert_eq!(text, format!("not repaired: {spent}"));
+    assert_eq!(command, "mcp-remediation close-circuit _system");
+    let (text, command) = told(approval);
+    assert_eq!(text, format!("{} waits for approval until 2026-01-01T00:10:00Z", action()));
+    assert_eq!(command, format!("mcp-remediation approve {key}"));
 }
 
 #[test]

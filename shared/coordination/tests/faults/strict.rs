@@ -40,7 +40,7 @@ async fn nothing_is_done_without_redis_and_nothing_of_it_comes_later() {
     server.kill();
     refuses_everything(&server, &shadow).await;
     server.restart();
-    assert_eq!(recovered(|| shadow.get(&key("a"))).await, Some(document(1)));
+    assert_eq!(recovered(|| async { shadow.get(&key("a")).await }).await, Some(document(1)));
     assert_eq!(shadow.list(&Key::new(&["test"])).await.unwrap(), [(key("a"), document(1))]);
     assert!(shadow.list(&Key::new(&["streak"])).await.unwrap().is_empty());
     assert!(*shadow.up().borrow());
@@ -95,7 +95,7 @@ async fn a_redis_that_died_without_a_file_is_another_also_for_the_next_process()
     shadow.put(&key("a"), None, &document(1), None).await.unwrap();
     server.kill();
     server.restart();
-    assert_eq!(recovered(|| shadow.get(&key("a"))).await, Some(document(1)));
+    assert_eq!(recovered(|| async { shadow.get(&key("a")).await }).await, Some(document(1)));
     assert!(seeded_at(&shadow).is_some());
     drop(shadow);
 
@@ -120,7 +120,7 @@ async fn a_frozen_redis_is_away() {
     let error = refused(&config(&server), shadow.get(&key("a"))).await;
     assert!(matches!(error, Error::Unavailable(_)), "{error}");
     server.thaw();
-    assert_eq!(recovered(|| shadow.get(&key("a"))).await, Some(document(1)));
+    assert_eq!(recovered(|| async { shadow.get(&key("a")).await }).await, Some(document(1)));
     assert_eq!(seeded_at(&shadow), None);
 }
 
