@@ -18,8 +18,9 @@ render_remediation() {
         own=$(own_container "$target")
         if [ -n "$own" ] && [ "$own" != "$container" ]; then
             container=$own
-            echo "MCPMON__REMEDIATION__TARGETS__$(tr '[:lower:]' '[:upper:]' <<<"$target")__CONTAINER=$own" \
-                >>"$state/remediation.env.new"
+            # A whole target, for in the container commands are given without the file.
+            printf "MCPMON__REMEDIATION__TARGETS__$(tr '[:lower:]' '[:upper:]' <<<"$target")__%s\n" \
+                KIND=docker "CONTAINER=$own" ENGINE=tcp://docker-proxy:2375 >>"$state/remediation.env.new"
         fi
         # A short name of hexadecimal digits could be another container's id to the engine.
         [[ $container =~ ^[A-Za-z0-9][A-Za-z0-9_.-]+$ && ! $container =~ ^[0-9a-f]+$ ]] ||

@@ -28,6 +28,7 @@ OVERALL = words(_0=("GREEN", GREEN), _1=("YELLOW", YELLOW), _2=("RED", RED), _3=
 UP = words(_1=("Up", GREEN), _0=("Down", RED))
 CIRCUIT = words(_0=("Closed", GREEN), _1=("OPEN", RED))
 HELD = words(_0=("Free", GREEN), _1=("HELD", ORANGE))
+LEADS = words(_1=("Acts", GREEN), _0=("Waits", GREY))
 RESULTS = {
     "success": GREEN,
     "failed": RED,
@@ -201,18 +202,21 @@ def decisions():
         "Decisions", 8,
         lines("Decisions", "What remediation decides about incidents, per second: to act, to wait, to "
               "leave it, and why.",
-              "ops", 12,
+              "ops", 9,
               query(f"sum by (decision) (rate(mcp_remediation_decisions_total{{{OF_COMPONENT}}}{RATE}))",
                     "{{decision}}"),
               stacked=True),
         timeline("Circuits", "Whether each component is still repaired; a person closes an open circuit.",
-                 "none", 6,
+                 "none", 5,
                  query(f"max by (component) (mcp_remediation_circuit_open{{{OF_COMPONENT}}})",
                        "{{component}}"),
                  CIRCUIT),
         timeline("Held back", "Why nothing at all may be repaired: Redis is away or came back empty, the "
-                 "audit cannot be written, the monitor's words are old.",
-                 "none", 6, query("max by (reason) (mcp_remediation_held{@})", "{{reason}}"), HELD),
+                 "audit cannot be written.",
+                 "none", 5, query("max by (reason) (mcp_remediation_held{@})", "{{reason}}"), HELD),
+        timeline("Who may act", "Which replica holds the lease: one at a time.",
+                 "none", 5, query("max by (instance) (mcp_remediation_leading{@})", "{{instance}}"),
+                 LEADS),
     )
 
 
