@@ -114,7 +114,7 @@ def running(command: list, folder: Path, announcement: str, **options) -> Iterat
 def demo(folder: Path) -> Iterator[str]:
     """`mcpmon run --demo`, busier than for people; yields the exporter's address."""
     command = [BINARIES / "mcpmon", "run", "--demo", "--pace", "0.25"]
-    environment = os.environ | {"METRICS_PORT": "0"}
+    environment = os.environ | {"METRICS_PORT": "0", "MCPMON__HEALTH_MONITOR__PORT": "0", "MCPMON__REMEDIATION__PORT": "0"}
     with running(command, folder, r"Metrics +http://([^/]+)/metrics", env=environment) as address:
         yield address
 

@@ -32,7 +32,7 @@ def test_the_demo_fills_every_family_of_the_exporter(tmp_path):
     demo = subprocess.Popen(
         [BINARIES / "mcpmon", "run", "--demo", "--for", "25s"],
         cwd=tmp_path,
-        env=os.environ | {"METRICS_PORT": "0", "MCPMON__HEALTH_MONITOR__PORT": "0"},
+        env=os.environ | {"METRICS_PORT": "0", "MCPMON__HEALTH_MONITOR__PORT": "0", "MCPMON__REMEDIATION__PORT": "0"},
         stdout=subprocess.PIPE,
         stderr=(tmp_path / "stderr").open("w"),
         text=True,

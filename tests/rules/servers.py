@@ -119,7 +119,7 @@ def receiver() -> Iterator[Receiver]:
 def running_demo(folder: Path) -> Iterator[str]:
     """The demo at ten times its pace; gives the exporter's URL."""
     command = [Path(os.environ["MCPMON_BINARIES"]) / "mcpmon", "run", "--demo", "--pace", "0.1"]
-    with running(command, folder, env=os.environ | {"METRICS_PORT": "0"}) as process:
+    with running(command, folder, env=os.environ | {"METRICS_PORT": "0", "MCPMON__HEALTH_MONITOR__PORT": "0", "MCPMON__REMEDIATION__PORT": "0"}) as process:
         said = folder / "mcpmon.log"
         url = eventually("the demo's URL", lambda: re.search(r"Metrics +(http://\S+)/metrics", said.read_text()), process)[1]
         yield url

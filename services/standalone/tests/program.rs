@@ -1,15 +1,20 @@
 //! The program `mcpmon`: what it says when it cannot run, and that it ends when it is told to.
 
-#![allow(clippy::unwrap_used, reason = "a broken assumption fails the test")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a broken assumption fails the test")]
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 
+/// Beside the exporter's.
+const FREE_PORTS: [(&str, &str); 2] =
+    [("MCPMON__HEALTH_MONITOR__PORT", "0"), ("MCPMON__REMEDIATION__PORT", "0")];
+
 fn mcpmon(arguments: &[&str], port: u16) -> Output {
     Command::new(env!("CARGO_BIN_EXE_mcpmon"))
         .args(arguments)
         .env_clear()
+        .envs(FREE_PORTS)
         .env("METRICS_PORT", port.to_string())
         .output()
         .unwrap()
@@ -102,4 +107,57 @@ fn the_demo_s_parts_say_whether_they_are_well() {
     let gone = server.address.clone();
     drop(server);
     assert_failed(&mcpmon(&["demo-health", &gone], 0), 70, "no answer from http://127.0.0.1:");
+}
+
+/// The process that `parent` started as the demo's server.
+fn demo_server_of(parent: u32) -> Option<i32> {
+    let processes = std::fs::read_dir("/proc").unwrap();
+    processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).find(|id: &i32| {
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{id}/{file}"));
+        let is_child = |status: String| status.contains(&format!("PPid:\t{parent}\n"));
+        read("status").is_ok_and(is_child)
+            && read("cmdline").is_ok_and(|it| it.contains("demo-server"))
+    })
+}
+
+#[test]
+fn the_demo_s_server_is_repaired_when_it_is_killed() {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_mcpmon"))
+        .args(["run", "--demo"])
+        .env_clear()
+        .envs(FREE_PORTS)
+        .env("METRICS_PORT", "0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut messages = process.stderr.take().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    // Nextest limits how long each line may take.
+    let mut seen = Vec::new();
+    let mut wait_for = |words: &str| {
+        while !seen.last().is_some_and(|line: &String| line.contains(words)) {
+            let line = lines.next();
+            seen.push(line.unwrap_or_else(|| panic!("no line has {words}: {seen:#?}")).unwrap());
+        }
+    };
+    wait_for("health green");
+    let first = demo_server_of(process.id()).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(first).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+    wait_for("demo server ended by itself: signal: 9");
+    wait_for("boutique is unhealthy");
+    wait_for("boutique: repairing: POST http://127.0.0.1:");
+    wait_for("boutique: repair: success after");
+    wait_for("health green");
+    assert_ne!(demo_server_of(process.id()), Some(first));
+    let id = rustix::process::Pid::from_child(&process);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    assert!(process.wait().unwrap().success());
+    let mut told = String::new();
+    std::io::Read::read_to_string(&mut messages, &mut told).unwrap();
+    assert!(told.contains("repaired") && told.contains("boutique"), "{told}");
 }

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::{Child, ChildError};
 
 /// The path of the endpoint.
-pub const RESTART: &str = "/demo-server/restart";
+const RESTART: &str = "/demo-server/restart";
 
 /// A server that runs, or has run.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Boutique {
     /// # Errors
     /// When it cannot be started, or the endpoint cannot listen.
     pub async fn start(
-        command: impl Fn(&str) -> std::io::Result<Command> + Send + 'static,
+        command: impl Fn(&str) -> std::io::Result<Command> + Send + Sync + 'static,
     ) -> Result<Self, ChildError> {
         let child = Child::start(command("127.0.0.1:0")?).await?;
         let url = child.url().to_owned();
@@ -96,7 +96,7 @@ impl Boutique {
 /// Keeps the child, and starts another one when it is told to.
 async fn keep(
     child: Child,
-    command: impl Fn() -> std::io::Result<Command>,
+    command: impl Fn() -> std::io::Result<Command> + Sync,
     mut restarts: mpsc::Receiver<Restart>,
     tell: mpsc::Sender<String>,
     mut stopped: oneshot::Receiver<()>,
