@@ -40,8 +40,12 @@ pub(super) fn read(keys: &mut Keys<'_>) -> Option<Box<dyn Action>> {
         let problem = format!("holds a user or a password; {place} is the place for a secret");
         keys.reject("url", problem);
     }
-    let method =
-        keys.checked("method", "POST".to_owned(), "How it is called: `POST` or `PUT`.", method);
+    let method = keys.checked(
+        "method",
+        "POST".to_owned(),
+        "How it is called: `POST` or `PUT`.",
+        |text: String| method(&text),
+    );
     let token = keys.bearer("token", "Sent as `Authorization: Bearer …`.");
     let expect_status = keys.optional_checked(
         "expect_status",
@@ -67,8 +71,8 @@ fn endpoint(text: &str) -> Result<Url, &'static str> {
     }
 }
 
-fn method(text: String) -> Result<Method, &'static str> {
-    match text.as_str() {
+fn method(text: &str) -> Result<Method, &'static str> {
+    match text {
         "POST" => Ok(Method::POST),
         "PUT" => Ok(Method::PUT),
         _ => Err("expected POST or PUT"),

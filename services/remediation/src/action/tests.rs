@@ -7,6 +7,10 @@ use super::*;
 
 const TABLE: &str = "remediation.targets.it";
 
+/// A kind, its keys, the description, and the names.
+type Case =
+    (&'static str, &'static [(&'static str, &'static str)], &'static str, &'static [&'static str]);
+
 /// The action, or every complaint about its keys, which come from the environment.
 fn read(name: &str, given: &[(&str, &str)]) -> Result<Box<dyn Action>, String> {
     let variable = |key: &str| match key.contains('.') {
@@ -85,7 +89,7 @@ fn every_bad_selector_is_told_what_is_wrong_with_it() {
 
 #[test]
 fn a_target_says_what_is_done_and_by_which_names_it_is_known() {
-    let cases: &[(&str, &[(&str, &str)], &str, &[&str])] = &[
+    let cases: &[Case] = &[
         ("systemd", &[("unit", "mcp@1.service")], "restart unit mcp@1.service", &["mcp@1.service"]),
         (
             "docker",
@@ -112,10 +116,8 @@ fn a_target_says_what_is_done_and_by_which_names_it_is_known() {
     ];
     for (kind, keys, description, names) in cases {
         let action = read(kind, keys).unwrap();
-        assert_eq!(
-            (action.describe().as_str(), &*action.names()),
-            (*description, &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()[..])
-        );
+        assert_eq!(action.describe(), *description);
+        assert_eq!(action.names(), *names);
         assert!(!format!("{action:?}").contains("hidden"));
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn sight(
         Status::PAUSED => stopped("paused".to_owned()),
         Status::CREATED => stopped("created and never started".to_owned()),
         Status::RESTARTING | Status::REMOVING | Status::DEAD | Status::STOPPING => {
-            supervised(&state.status?.to_string())
+            supervised(state.status?.as_ref())
         }
         Status::EMPTY => return None,
     };
@@ -79,7 +79,7 @@ mod tests {
 
     const STARTED: &str = "2026-11-22T10:00:00.123456789Z";
 
-    fn seen(state: serde_json::Value, restart_count: i64, age: u64) -> Condition {
+    fn seen(state: &serde_json::Value, restart_count: i64, age: u64) -> Condition {
         let text = serde_json::json!({ "State": state, "RestartCount": restart_count });
         let found = serde_json::from_value(text).unwrap();
         let start = humantime::parse_rfc3339(STARTED).unwrap().duration_since(UNIX_EPOCH).unwrap();
@@ -97,19 +97,19 @@ mod tests {
     #[test]
     fn whose_move_it_is_follows_from_the_state() {
         let stopped = |why: &str| Condition::Stopped(why.to_owned());
-        assert_eq!(seen(state("running", 0), 0, 1), Condition::Ours);
-        assert_eq!(seen(state("running", 0), 3, 11), Condition::Ours);
-        assert!(matches!(seen(state("running", 0), 3, 9), Condition::Supervised(_)));
-        assert_eq!(seen(state("exited", 137), 0, 1), Condition::Ours);
-        assert_eq!(seen(state("exited", 1), 5, 1), Condition::Ours);
-        assert_eq!(seen(state("exited", 0), 0, 1), stopped("exited with 0"));
-        assert_eq!(seen(state("exited", 143), 0, 1), stopped("exited with 143"));
-        assert_eq!(seen(state("paused", 0), 0, 1), stopped("paused"));
+        assert_eq!(seen(&state("running", 0), 0, 1), Condition::Ours);
+        assert_eq!(seen(&state("running", 0), 3, 11), Condition::Ours);
+        assert!(matches!(seen(&state("running", 0), 3, 9), Condition::Supervised(_)));
+        assert_eq!(seen(&state("exited", 137), 0, 1), Condition::Ours);
+        assert_eq!(seen(&state("exited", 1), 5, 1), Condition::Ours);
+        assert_eq!(seen(&state("exited", 0), 0, 1), stopped("exited with 0"));
+        assert_eq!(seen(&state("exited", 143), 0, 1), stopped("exited with 143"));
+        assert_eq!(seen(&state("paused", 0), 0, 1), stopped("paused"));
         for status in ["restarting", "removing", "dead", "stopping"] {
             let expected = Condition::Supervised(status.to_owned());
-            assert_eq!(seen(state(status, 1), 0, 1), expected);
+            assert_eq!(seen(&state(status, 1), 0, 1), expected);
         }
         let new = serde_json::json!({ "Status": "created", "StartedAt": "0001-01-01T00:00:00Z" });
-        assert_eq!(seen(new, 0, 1), stopped("created and never started"));
+        assert_eq!(seen(&new, 0, 1), stopped("created and never started"));
     }
 }

@@ -30,7 +30,7 @@ pub(super) async fn restart(unit: &str, limit: Duration) -> Result<(), Trouble> 
     }
     let rest = limit.saturating_sub(start.elapsed());
     let arguments = ["--no-ask-password", "--job-mode=replace", "restart", "--", unit];
-    check(run(&arguments, rest).await?)
+    check(&run(&arguments, rest).await?)
 }
 
 async fn run(arguments: &[&str], limit: Duration) -> Result<Ended, Trouble> {
@@ -38,7 +38,7 @@ async fn run(arguments: &[&str], limit: Duration) -> Result<Ended, Trouble> {
     process::run(Path::new(PROGRAM), &arguments, &[], limit).await
 }
 
-fn check(ended: Ended) -> Result<(), Trouble> {
+fn check(ended: &Ended) -> Result<(), Trouble> {
     let denied = ["Access denied", "authentication required", "Failed to connect"];
     match ended.status.success() {
         true => Ok(()),
