@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::check::Checker;
 use crate::component::Component;
 use crate::config::{Config, Watch};
+use crate::doubt::Doubts;
 use crate::engine::{Done, Engine, Progress};
 use crate::heartbeat::Heartbeat;
 use crate::http::{self, State};
@@ -235,6 +236,8 @@ impl Parts {
         let shared: Arc<dyn Store> = self.store.clone();
         let view = View::new(shared, self.components.borrow().clone());
         let (done, finished) = self.done;
+        let doubts = watch::Sender::new(Doubts::default());
+        let doubted = doubts.subscribe();
         background.spawn(until_stop(Box::pin(view::follow(
             view,
             finished,
@@ -242,10 +245,12 @@ impl Parts {
             self.store.up(),
             self.counts.clone(),
             self.snapshots,
+            doubts,
         ))));
         let checks = Checks {
             checker: self.checker,
             progress,
+            doubts: doubted,
             done,
             counts: self.counts,
             components: self.components,
@@ -268,6 +273,7 @@ fn stuck_after(components: &[Component]) -> Duration {
 struct Checks {
     checker: Checker,
     progress: Progress,
+    doubts: watch::Receiver<Doubts>,
     done: mpsc::UnboundedSender<Done>,
     counts: Counts,
     components: watch::Sender<Arc<Vec<Component>>>,
@@ -325,7 +331,7 @@ impl Checks {
         let engine = Engine {
             checker: self.checker.limited_to(watch.at_once),
             holder: Holder::new(),
-            recheck: watch.recheck,
+            doubts: self.doubts.clone(),
             done: self.done.clone(),
             progress: self.progress.clone(),
         };

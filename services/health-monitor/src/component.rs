@@ -20,6 +20,8 @@ pub struct Component {
     pub group: Option<String>,
     /// How often it is checked.
     pub interval: Duration,
+    /// How soon a result that is not the last word is confirmed; no longer than the interval.
+    pub recheck: Duration,
     /// After this time a check has failed.
     pub deadline: Duration,
     /// An answer that takes longer is slow, and the component degraded.
@@ -76,6 +78,7 @@ pub(crate) mod tests {
             depends_on: Vec::new(),
             group: None,
             interval: Duration::from_secs(300),
+            recheck: Duration::from_secs(30),
             deadline: Duration::from_secs(5),
             slow: Duration::from_secs(1),
             probe: Scripted::new([Finding::ok(Duration::from_millis(5))]),

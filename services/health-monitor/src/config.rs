@@ -39,8 +39,6 @@ pub struct Config {
 pub struct Watch {
     pub components: Vec<Component>,
     pub objectives: Objectives,
-    /// How soon a result is confirmed.
-    pub recheck: Duration,
     /// How many checks may run at once.
     pub at_once: usize,
 }
@@ -49,6 +47,7 @@ pub struct Watch {
 #[derive(Debug, Clone, Copy)]
 struct Defaults {
     interval: Duration,
+    recheck: Duration,
     deadline: Duration,
     slow: Duration,
 }
@@ -92,12 +91,6 @@ impl Watch {
     /// Reads the keys that a reload may change.
     pub fn read(settings: &mut Settings) -> Self {
         let s = settings;
-        let recheck = s.seconds(
-            "health_monitor.recheck_seconds",
-            Duration::from_secs(30),
-            Duration::from_millis(100)..=Duration::from_secs(3600),
-            "How soon a failure, and then a recovery, is confirmed by another check.",
-        );
         let at_once = s.checked(
             "health_monitor.checks_at_once",
             256_usize,
@@ -106,7 +99,7 @@ impl Watch {
         );
         let objectives = Objectives::read(s);
         let defaults = Defaults::read(s);
-        Self { components: components(s, defaults), objectives, recheck, at_once }
+        Self { components: components(s, defaults), objectives, at_once }
     }
 }
 
@@ -118,6 +111,12 @@ impl Defaults {
                 Duration::from_secs(300),
                 Duration::from_millis(500)..=Duration::from_secs(24 * 3600),
                 "How often each component is checked.",
+            ),
+            recheck: s.seconds(
+                "health_monitor.recheck_seconds",
+                Duration::from_secs(30),
+                Duration::from_millis(100)..=Duration::from_secs(3600),
+                "How soon a failure, and then a recovery, is confirmed by another check.",
             ),
             deadline: s.seconds(
                 "health_monitor.timeout_seconds",
@@ -188,6 +187,7 @@ fn component(settings: &mut Settings, name: &str, defaults: Defaults) -> Option<
         depends_on: shared.depends_on,
         group: shared.group,
         interval: shared.interval,
+        recheck: defaults.recheck.min(shared.interval),
         deadline: shared.deadline,
         slow: shared.slow,
         probe: Arc::from(probe),

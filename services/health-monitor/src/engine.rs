@@ -1,14 +1,14 @@
 //! Checks on a schedule: one task for each component, which sleeps until its slot, takes the lease
 //! of the component, checks, and gives the lease back.
 //!
-//! Who sleeps waits for nobody, so one component that hangs delays no other. Replicas wake at the
+//! Who sleeps waits for nobody, and wakes early when there is a [`doubt`](crate::doubt), so one component that hangs delays no other. Replicas wake at the
 //! same slot; the one that gets the lease checks, the others find the slot done.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mcpmon_coordination::{Holder, Key, Lease};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::check::{Checked, Checker};
 use crate::clock;
 use crate::component::Component;
+use crate::doubt::Doubts;
 use crate::record;
 use crate::schedule::{Cadence, Slot};
 
@@ -55,7 +56,8 @@ impl Progress {
 pub struct Engine {
     pub checker: Checker,
     pub holder: Holder,
-    pub recheck: Duration,
+    /// What is to be checked out of turn.
+    pub doubts: watch::Receiver<Doubts>,
     pub done: mpsc::UnboundedSender<Done>,
     pub progress: Progress,
 }
@@ -80,7 +82,8 @@ impl Engine {
     }
 
     async fn watch(&self, component: &Component, stop: &CancellationToken) {
-        let cadence = Cadence::new(&component.name, component.interval, self.recheck);
+        let cadence = Cadence::new(&component.name, component.interval, component.recheck);
+        let mut doubts = self.doubts.clone();
         loop {
             let record = match record::read(&**self.checker.store(), &component.name).await {
                 Ok(record) => record,
@@ -92,15 +95,22 @@ impl Engine {
                     continue;
                 }
             };
-            let slot = cadence.next(record.as_ref(), clock::now());
+            let doubt = doubts.borrow().about(&component.name);
+            let slot = cadence.next(record.as_ref(), doubt, clock::now());
             let pause = Duration::from_millis(slot.due.saturating_sub(clock::now()));
             // Meanwhile another replica, `--once` or somebody who asked for a check may find what
             // has to be confirmed, and be gone before that.
-            let nap = pause.min(self.recheck);
-            if wait(stop, nap).await {
-                return;
-            }
-            if nap < pause {
+            let nap = pause.min(component.recheck);
+            let in_doubt = tokio::select! {
+                is_over = wait(stop, nap) => {
+                    if is_over {
+                        return;
+                    }
+                    false
+                }
+                Ok(_) = doubts.wait_for(|doubts| doubts.about(&component.name) > doubt) => true,
+            };
+            if in_doubt || nap < pause {
                 continue;
             }
             let pause = match self.take(component, slot).await {
@@ -110,7 +120,7 @@ impl Engine {
                 }
                 Taken::ByAnother => LOOK_AGAIN,
                 // Without a record the slot would be due again at once.
-                Taken::Lost => self.recheck,
+                Taken::Lost => component.recheck,
             };
             if wait(stop, pause).await {
                 return;
@@ -134,7 +144,7 @@ impl Engine {
         };
         // Another replica may have done it while we asked for the lease.
         let record = record::read(store, &component.name).await.ok().flatten();
-        let done = record.as_ref().is_some_and(|record| record.slot >= slot.number);
+        let done = record.as_ref().is_some_and(|record| slot.is_done(record));
         let taken = if done { Taken::Done } else { self.check(component, slot).await };
         if let Some(lease) = lease
             && let Err(error) = lease.release(store).await

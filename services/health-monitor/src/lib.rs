@@ -1,6 +1,6 @@
 //! `mcp-health-monitor`: probes components on a schedule, keeps their states, tells people once.
 //!
-//! From the schedule to the message: [`engine`] wakes at a slot, [`check`] asks the [`probe`] and
+//! From the schedule to the message: [`engine`] wakes at a slot, or when there is a [`doubt`], [`check`] asks the [`probe`] and
 //! writes down what follows, which [`judge`] and [`drift`] decide; [`view`] keeps the [`snapshot`] of
 //! what is known of all components, from which [`opinion`] makes the verdict, `metrics` the
 //! gauges and [`notice`] the messages.
@@ -10,6 +10,7 @@ pub mod check;
 mod clock;
 pub mod component;
 pub mod config;
+pub mod doubt;
 pub mod drift;
 pub mod engine;
 pub mod finding;

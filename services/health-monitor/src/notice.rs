@@ -7,6 +7,7 @@
 //! crash in between repeats a message with the same key and loses none.
 
 pub mod channel;
+mod growing;
 pub mod message;
 mod notifier;
 mod repairs;

@@ -8,10 +8,11 @@ use std::time::Duration;
 use mcpmon_coordination::Store;
 use mcpmon_coordination::marks::Marks;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use crate::clock;
 use crate::component::Component;
+use crate::doubt::Doubts;
 use crate::engine::Done;
 use crate::metrics::Counts;
 use crate::record::{self, Record};
@@ -19,6 +20,7 @@ use crate::snapshot::{OwnTrouble, Snapshot, Watched};
 
 /// How old another replica's result may be before this one shows it.
 const REFRESH: Duration = Duration::from_secs(3);
+const REFRESH_AT_MOST: Duration = Duration::from_secs(1);
 
 /// How long results are collected into one snapshot. With a thousand components a snapshot, with the
 /// report and the messages that follow from it, costs as much as several checks.
@@ -57,6 +59,18 @@ impl View {
         self.records.insert(component.to_owned(), record);
     }
 
+    /// What follows from what is known now for the next checks.
+    #[must_use]
+    pub fn doubts(&self) -> Doubts {
+        Doubts::new(&self.components, &self.records)
+    }
+
+    /// How often to read what other replicas found: before it is confirmed.
+    fn refresh_every(&self) -> Duration {
+        let soonest = self.components.iter().map(|component| component.recheck).min();
+        soonest.unwrap_or(REFRESH).clamp(REFRESH_AT_MOST, REFRESH)
+    }
+
     /// What is known now.
     #[must_use]
     pub fn snapshot(&self, coordination_up: bool) -> Snapshot {
@@ -86,9 +100,9 @@ pub async fn follow(
     coordination_up: watch::Receiver<bool>,
     counts: Counts,
     snapshots: watch::Sender<Arc<Snapshot>>,
+    doubts: watch::Sender<Doubts>,
 ) {
-    let mut refresh = interval(REFRESH);
-    refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut refresh_at = Instant::now();
     let mut publish_at: Option<Instant> = None;
     loop {
         let publish = async {
@@ -101,11 +115,17 @@ pub async fn follow(
             next = done.recv() => {
                 let Some(Done { component, checked, missed }) = next else { return };
                 counts.checked(&component, &checked, missed);
+                let fails_anew = checked.record.consecutive_failures == 1;
                 view.take(&component.name, checked.record);
+                if fails_anew {
+                    publish_doubts(&view, &doubts);
+                }
                 publish_at.get_or_insert_with(|| Instant::now() + COLLECT);
             }
-            _ = refresh.tick() => {
+            () = sleep_until(refresh_at) => {
                 view.refresh().await;
+                publish_doubts(&view, &doubts);
+                refresh_at = Instant::now() + view.refresh_every();
                 publish_at = Some(Instant::now());
             }
             Ok(()) = components.changed() => {
@@ -119,6 +139,16 @@ pub async fn follow(
             }
         }
     }
+}
+
+/// Wakes who must look out of turn, and nobody when nothing is new.
+fn publish_doubts(view: &View, doubts: &watch::Sender<Doubts>) {
+    let now = view.doubts();
+    doubts.send_if_modified(|known| {
+        let is_new = *known != now;
+        *known = now;
+        is_new
+    });
 }
 
 /// What is wrong on our own side, when it lasts.

@@ -35,7 +35,14 @@ impl RedisServer {
     /// # Panics
     /// When there is no `redis-server`, or when it does not start.
     pub fn start(persistence: Persistence) -> Self {
-        let data = tempfile::tempdir().expect("a folder for the data");
+        Self::start_in(tempfile::tempdir().expect("a folder for the data"), persistence)
+    }
+
+    /// The same, with its data in that folder.
+    ///
+    /// # Panics
+    /// When there is no `redis-server`, or when it does not start.
+    pub fn start_in(data: TempDir, persistence: Persistence) -> Self {
         // Between asking for a free port and using it, somebody else may take it.
         for _ in 0..10 {
             let port = free_port();

@@ -163,6 +163,7 @@ fn component(name: &str, interval: Duration) -> Component {
         depends_on: Vec::new(),
         group: None,
         interval,
+        recheck: RECHECK.min(interval),
         deadline: DEADLINE,
         slow: Duration::from_secs(1),
         probe: Arc::new(Nothing),
@@ -180,7 +181,7 @@ fn incident_at(component: &Component, recheck: Duration, moment: u64, takes: Dur
     // It has been well for a while.
     let mut now = moment - 3 * component.interval.as_millis() as u64;
     loop {
-        let slot = cadence.next(record.as_ref(), now);
+        let slot = cadence.next(record.as_ref(), None, now);
         let fails = slot.due >= moment;
         let (finding, result) =
             if fails { (&bad, CheckResult::Fail) } else { (&good, CheckResult::Ok) };

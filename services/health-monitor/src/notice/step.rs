@@ -8,6 +8,7 @@ use mcpmon_coordination::incident::{Origin, State};
 use mcpmon_coordination::marks::ALL;
 use mcpmon_coordination::repair::News;
 
+use super::growing::{Growing, MANY};
 use super::message::{Item, Message, Said};
 use super::{About, Notice, Notices, repairs, words};
 use crate::record;
@@ -17,10 +18,8 @@ use crate::snapshot::{Snapshot, Watched};
 /// kept. Beyond that, outages are told as a number: Slack may be away for weeks.
 const KEPT: usize = 10;
 
-/// So many components told within [`STORM`] are a storm. Checks are spread over their interval, so what fails at
-/// one moment is noticed over minutes: further news of a storm waits for more of it.
-const MANY: usize = 3;
-/// Both in times of [`Policy::group`]: by default 10 minutes, and one message a minute.
+/// When [`MANY`] components were told within this time, further news waits for more of the storm; as
+/// [`Growing`] does for the first. Both in times of [`Policy::group`]: by default 10 minutes, and one message a minute.
 const STORM: u64 = 200;
 const STORM_WAITS: u64 = 20;
 /// What fails because of something that was told already waits longer still: by default 3 minutes.
@@ -278,6 +277,7 @@ impl Outbox<'_> {
     fn due(&mut self) -> (Vec<Item>, Option<u64>) {
         let group = millis(self.policy.group);
         let patience = self.patience();
+        let growing = self.growing();
         let mut items = Vec::new();
         let (mut ready, mut next) = (false, None::<u64>);
         let mut wait_until = |at: u64| next = Some(next.map_or(at, |next| next.min(at)));
@@ -293,6 +293,8 @@ impl Outbox<'_> {
             if let (Some(said), Some(since)) = (said, waiting_since) {
                 // The clock may have been set back: what lies ahead has waited enough.
                 let wait = patience.of(&notice, said, &self.watched);
+                let grows = notice.about == About::Component && group > 0;
+                let wait = if grows { wait.max(growing.waits(said)) } else { wait };
                 let waited = self.now.abs_diff(since) >= wait;
                 ready |= waited;
                 if !waited {
@@ -317,6 +319,15 @@ impl Outbox<'_> {
             order(a).cmp(&order(b)).then_with(|| a.notice.component.cmp(&b.notice.component))
         });
         if ready { (items, next) } else { (Vec::new(), next) }
+    }
+
+    /// Who is about to be in the news with others.
+    fn growing(&self) -> Growing {
+        let told = self.notices.values().filter(|notice| notice.about == About::Component);
+        let news: BTreeMap<_, _> = told
+            .filter_map(|notice| Some((notice.component.as_str(), self.news(notice)?)))
+            .collect();
+        Growing::new(self.watched.values().copied(), |name| news.get(name).copied(), self.now)
     }
 
     /// How long news waits for more, by what was told lately.

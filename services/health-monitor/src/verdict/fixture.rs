@@ -37,6 +37,7 @@ pub(crate) fn unchecked(name: &str) -> Watched {
             depends_on: Vec::new(),
             group: None,
             interval: Duration::from_secs(300),
+            recheck: Duration::from_secs(30),
             deadline: Duration::from_secs(10),
             slow: Duration::from_secs(1),
             probe: Arc::new(NeverAsked),

@@ -6,13 +6,17 @@
 
 mod absent;
 mod chaos;
+mod clock;
 mod command;
 mod listing;
 mod message;
+mod network;
 mod process;
 mod redis;
 mod replicas;
 mod secrets;
+mod starved;
 mod storm;
 mod support;
 mod target;
+mod tls;

@@ -1,32 +1,43 @@
 //! Redis in every kind of trouble: the checks go on, nothing counts twice, and people are told once.
 
-use std::net::SocketAddr;
-
 use mcpmon_testkit::breaker::{Breaker, Mode};
 use mcpmon_testkit::metric::metric;
 use mcpmon_testkit::redis_server::{Persistence, RedisServer};
 
-use crate::support::{Kind, Monitor, Slack, Target, Way, World, assert_sound, history, until};
+use crate::support::{
+    Kind, Monitor, Slack, Target, Way, World, apart, assert_sound, history, shell, until,
+};
 
 /// One monitor, one component that is well, and Redis.
-struct Scene {
-    redis: RedisServer,
-    slack: Slack,
-    target: Target,
+pub(crate) struct Scene {
+    pub(crate) redis: RedisServer,
+    pub(crate) slack: Slack,
+    pub(crate) target: Target,
     world: World,
-    monitor: Monitor,
+    pub(crate) monitor: Monitor,
 }
 
 impl Scene {
     fn start(persistence: Persistence) -> Self {
-        Self::through(persistence, RedisServer::port)
+        Self::of(RedisServer::start(persistence), &[])
     }
 
-    /// The monitor finds Redis at the port that is given.
-    fn through(persistence: Persistence, port: impl FnOnce(&RedisServer) -> u16) -> Self {
-        let (redis, slack, target) =
-            (RedisServer::start(persistence), Slack::start(), Target::start());
-        let world = World::new(&slack).redis(port(&redis)).http("api", &target, "");
+    /// The monitor is started by another command, if there is one.
+    pub(crate) fn of(redis: RedisServer, under: &[&str]) -> Self {
+        let port = redis.port();
+        Self::at(redis, port, under)
+    }
+
+    /// Between the monitor and Redis stands what the test breaks.
+    fn behind_a_breaker() -> (Self, Breaker) {
+        let redis = RedisServer::start(Persistence::Aof);
+        let breaker = Breaker::start(([127, 0, 0, 1], redis.port()).into());
+        (Self::at(redis, breaker.addr().port(), &[]), breaker)
+    }
+
+    fn at(redis: RedisServer, port: u16, under: &[&str]) -> Self {
+        let (slack, target) = (Slack::start(), Target::start());
+        let world = World::new(&slack).redis(port).http("api", &target, "").under(under);
         let monitor = world.start("a");
         monitor.wait_state("api", "healthy");
         let scene = Self { redis, slack, target, world, monitor };
@@ -34,11 +45,25 @@ impl Scene {
         scene
     }
 
-    fn wait_coordination(&self, up: u8) {
+    pub(crate) fn wait_coordination(&self, up: u8) {
         until(&format!("mcp_coordination_up is {up}"), || {
             let is = metric("mcp_coordination_up").label("backend", "redis").value(up);
             (!is.find(&self.monitor.metrics()).is_empty()).then_some(())
         });
+    }
+
+    pub(crate) fn last_slot(&self) -> u64 {
+        history(&self.redis, "api").last_slot().unwrap()
+    }
+
+    /// A component goes down, then Redis breaks and is mended: each failure counts once, and people
+    /// are told once.
+    pub(crate) fn survives(mut self, break_and_mend: impl FnOnce(&mut Self)) {
+        self.target.set(Way::Down);
+        self.target.rounds(1);
+        break_and_mend(&mut self);
+        self.assert_each_failure_counted();
+        self.recover_and_look_back();
     }
 
     /// The trouble ends, and all that was told and counted is right.
@@ -68,82 +93,62 @@ impl Scene {
 
 #[test]
 fn a_frozen_redis_neither_stops_the_checks_nor_counts_one_twice() {
-    let mut scene = Scene::start(Persistence::Aof);
-    scene.target.set(Way::Down);
-    scene.target.rounds(1);
-    scene.redis.freeze();
-    // Checks go on while it is frozen.
-    scene.target.rounds(8);
-    scene.wait_coordination(0);
-    scene.redis.thaw();
-    scene.target.rounds(3);
-    scene.assert_each_failure_counted();
-    scene.recover_and_look_back();
+    Scene::start(Persistence::Aof).survives(|scene| {
+        scene.redis.freeze();
+        // Checks go on while it is frozen.
+        scene.target.rounds(8);
+        scene.wait_coordination(0);
+        scene.redis.thaw();
+        scene.target.rounds(3);
+    });
 }
 
 #[test]
 fn a_redis_that_pauses_its_writes_counts_nothing_twice() {
-    let mut scene = Scene::start(Persistence::Aof);
-    scene.target.set(Way::Down);
-    scene.target.rounds(1);
-    scene.redis.must(&["CLIENT", "PAUSE", "2000", "WRITE"]);
-    scene.target.rounds(8);
-    scene.assert_each_failure_counted();
-    scene.recover_and_look_back();
+    Scene::start(Persistence::Aof).survives(|scene| {
+        scene.redis.must(&["CLIENT", "PAUSE", "2000", "WRITE"]);
+        scene.target.rounds(8);
+    });
 }
 
 #[test]
 fn replies_lost_after_redis_did_it_count_nothing_twice() {
-    let mut breaker = None;
-    let mut scene = Scene::through(Persistence::Aof, |redis| {
-        let upstream: SocketAddr = ([127, 0, 0, 1], redis.port()).into();
-        breaker.insert(Breaker::start(upstream)).addr().port()
+    let (scene, breaker) = Scene::behind_a_breaker();
+    scene.survives(|scene| {
+        for _ in 0..3 {
+            scene.target.rounds(1);
+            breaker.set(Mode::DropReplies);
+            scene.target.rounds(3);
+            breaker.set(Mode::Pass);
+            scene.wait_coordination(1);
+        }
+        assert!(breaker.lost() > 0);
     });
-    let breaker = breaker.unwrap();
-    scene.target.set(Way::Down);
-    for _ in 0..3 {
-        scene.target.rounds(1);
-        breaker.set(Mode::DropReplies);
-        scene.target.rounds(3);
-        breaker.set(Mode::Pass);
-        scene.wait_coordination(1);
-    }
-    assert!(breaker.lost() > 0);
-    scene.assert_each_failure_counted();
-    scene.recover_and_look_back();
 }
 
 #[test]
 fn a_redis_behind_a_blackhole_or_a_cut_costs_no_check() {
-    let mut breaker = None;
-    let mut scene = Scene::through(Persistence::Aof, |redis| {
-        let upstream: SocketAddr = ([127, 0, 0, 1], redis.port()).into();
-        breaker.insert(Breaker::start(upstream)).addr().port()
+    let (scene, breaker) = Scene::behind_a_breaker();
+    scene.survives(|scene| {
+        for mode in [Mode::Blackhole, Mode::Cut] {
+            breaker.set(mode);
+            scene.target.rounds(4);
+            scene.wait_coordination(0);
+            breaker.set(Mode::Pass);
+            scene.wait_coordination(1);
+        }
     });
-    let breaker = breaker.unwrap();
-    scene.target.set(Way::Down);
-    for mode in [Mode::Blackhole, Mode::Cut] {
-        breaker.set(mode);
-        scene.target.rounds(4);
-        scene.wait_coordination(0);
-        breaker.set(Mode::Pass);
-        scene.wait_coordination(1);
-    }
-    scene.assert_each_failure_counted();
-    scene.recover_and_look_back();
 }
 
 #[test]
 fn a_redis_killed_and_restarted_with_its_file_keeps_the_streak() {
-    let mut scene = Scene::start(Persistence::Aof);
-    scene.target.set(Way::Down);
-    scene.target.rounds(2);
-    scene.redis.kill();
-    scene.target.rounds(2);
-    scene.redis.restart();
-    scene.target.rounds(2);
-    scene.assert_each_failure_counted();
-    scene.recover_and_look_back();
+    Scene::start(Persistence::Aof).survives(|scene| {
+        scene.target.rounds(1);
+        scene.redis.kill();
+        scene.target.rounds(2);
+        scene.redis.restart();
+        scene.target.rounds(2);
+    });
 }
 
 #[test]
@@ -163,60 +168,73 @@ fn a_redis_that_comes_back_empty_is_seeded_and_nobody_is_told_again() {
 
 #[test]
 fn a_redis_that_takes_no_writes_is_away_and_comes_back() {
-    let mut scene = Scene::start(Persistence::Aof);
-    scene.target.set(Way::Down);
-    scene.target.rounds(1);
-    scene.redis.must(&["REPLICAOF", "127.0.0.1", "1"]);
-    scene.target.rounds(4);
-    scene.wait_coordination(0);
-    scene.redis.must(&["REPLICAOF", "NO", "ONE"]);
-    scene.assert_each_failure_counted();
-    scene.recover_and_look_back();
+    Scene::start(Persistence::Aof).survives(|scene| {
+        scene.redis.must(&["REPLICAOF", "127.0.0.1", "1"]);
+        scene.target.rounds(4);
+        scene.wait_coordination(0);
+        scene.redis.must(&["REPLICAOF", "NO", "ONE"]);
+    });
+}
+
+#[test]
+fn a_redis_whose_disk_is_full_is_away_and_comes_back() {
+    let test = "redis::a_redis_whose_disk_is_full_is_away_and_comes_back";
+    apart(test, || {
+        let disk = tempfile::tempdir().unwrap();
+        let path = disk.path().to_owned();
+        shell(&format!("mount -t tmpfs -o size=64k tmpfs {}", path.display()));
+        let scene = Scene::of(RedisServer::start_in(disk, Persistence::None), &[]);
+        scene.survives(|scene| {
+            let (fill, room) = (path.join("fill"), vec![0; 64 << 10]);
+            assert!(std::fs::write(&fill, room).is_err(), "the disk takes no more than 64 kB");
+            scene.redis.must(&["CONFIG", "SET", "save", "1 1"]);
+            until("a write is refused", || {
+                scene.redis.command(&["SET", "probe", "1"]).starts_with("-MISCONF").then_some(())
+            });
+            scene.target.rounds(4);
+            scene.wait_coordination(0);
+            std::fs::remove_file(fill).unwrap();
+            // It saves again by itself, a few seconds after it failed.
+            scene.wait_coordination(1);
+        });
+    });
 }
 
 #[test]
 fn a_redis_without_memory_is_away_and_comes_back() {
-    let mut scene = Scene::start(Persistence::Aof);
-    scene.target.set(Way::Down);
-    scene.target.rounds(1);
-    scene.redis.must(&["CONFIG", "SET", "maxmemory", "100kb"]);
-    scene.target.rounds(4);
-    scene.wait_coordination(0);
-    scene.redis.must(&["CONFIG", "SET", "maxmemory", "0"]);
-    scene.assert_each_failure_counted();
-    scene.recover_and_look_back();
+    Scene::start(Persistence::Aof).survives(|scene| {
+        scene.redis.must(&["CONFIG", "SET", "maxmemory", "100kb"]);
+        scene.target.rounds(4);
+        scene.wait_coordination(0);
+        scene.redis.must(&["CONFIG", "SET", "maxmemory", "0"]);
+    });
 }
 
 #[test]
 fn a_redis_that_forgot_the_scripts_or_cut_every_connection_is_none_the_worse() {
-    let mut scene = Scene::start(Persistence::Aof);
-    scene.target.set(Way::Down);
-    for _ in 0..4 {
-        scene.redis.must(&["SCRIPT", "FLUSH"]);
-        scene.target.rounds(1);
-        scene.redis.must(&["CLIENT", "KILL", "TYPE", "normal"]);
-        scene.target.rounds(1);
-    }
-    scene.assert_each_failure_counted();
-    scene.recover_and_look_back();
+    Scene::start(Persistence::Aof).survives(|scene| {
+        for _ in 0..4 {
+            scene.redis.must(&["SCRIPT", "FLUSH"]);
+            scene.target.rounds(1);
+            scene.redis.must(&["CLIENT", "KILL", "TYPE", "normal"]);
+            scene.target.rounds(1);
+        }
+    });
 }
 
 #[test]
 fn a_redis_busy_with_a_script_is_away_and_comes_back() {
-    let mut scene = Scene::start(Persistence::Aof);
-    scene.target.set(Way::Down);
-    scene.target.rounds(1);
-    scene.redis.must(&["CONFIG", "SET", "busy-reply-threshold", "100"]);
-    let port = scene.redis.port();
-    let busy = std::thread::spawn(move || busy(port));
-    scene.target.rounds(4);
-    scene.wait_coordination(0);
-    until("the script is killed", || {
-        (scene.redis.command(&["SCRIPT", "KILL"]) == "+OK").then_some(())
+    Scene::start(Persistence::Aof).survives(|scene| {
+        scene.redis.must(&["CONFIG", "SET", "busy-reply-threshold", "100"]);
+        let port = scene.redis.port();
+        let busy = std::thread::spawn(move || busy(port));
+        scene.target.rounds(4);
+        scene.wait_coordination(0);
+        until("the script is killed", || {
+            (scene.redis.command(&["SCRIPT", "KILL"]) == "+OK").then_some(())
+        });
+        busy.join().unwrap();
     });
-    busy.join().unwrap();
-    scene.assert_each_failure_counted();
-    scene.recover_and_look_back();
 }
 
 /// Keeps Redis busy until its script is killed.

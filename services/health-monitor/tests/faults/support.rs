@@ -1,5 +1,6 @@
 //! What the tests start, and how they wait for it.
 
+mod apart;
 mod monitor;
 mod slack;
 mod target;
@@ -14,6 +15,7 @@ use mcpmon_coordination::{Incident, Redis, RedisConfig, incident};
 use mcpmon_testkit::redis_server::RedisServer;
 use tempfile::TempDir;
 
+pub(crate) use self::apart::{apart, shell};
 pub(crate) use self::monitor::{Monitor, OPERATE, READ, run, until};
 pub(crate) use self::slack::{Kind, Slack, WEBHOOK_SECRET};
 pub(crate) use self::target::{Target, Way};
@@ -26,12 +28,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(50);
 pub(crate) struct World {
     folder: TempDir,
     text: String,
+    under: Vec<String>,
 }
 
 impl World {
     /// A configuration with short times and a webhook; components follow.
     pub(crate) fn new(slack: &Slack) -> Self {
-        let world = Self { folder: tempfile::tempdir().unwrap(), text: String::new() };
+        let world =
+            Self { folder: tempfile::tempdir().unwrap(), text: String::new(), under: vec![] };
         world
             .section(
                 "slack",
@@ -70,6 +74,12 @@ impl World {
         self.section(&format!("health_monitor.components.{name}"), keys)
     }
 
+    /// Replicas are started by this command, if it is one, which runs the program that follows.
+    pub(crate) fn under(mut self, command: &[&str]) -> Self {
+        self.under = command.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
     /// Changes the configuration.
     pub(crate) fn replace(&mut self, from: &str, to: &str) {
         assert!(self.text.contains(from), "{from} is not in {}", self.text);
@@ -90,7 +100,7 @@ impl World {
 
     /// Starts a replica.
     pub(crate) fn start(&self, replica: &str) -> Monitor {
-        Monitor::start(&self.write(), &self.state(replica))
+        Monitor::start_under(&self.under, &self.write(), &self.state(replica))
     }
 }
 

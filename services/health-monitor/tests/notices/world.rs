@@ -41,6 +41,7 @@ pub(crate) fn watched(name: &str, depends_on: &[&str]) -> Watched {
             depends_on: depends_on.iter().map(|name| (*name).to_owned()).collect(),
             group: None,
             interval: Duration::from_secs(300),
+            recheck: Duration::from_secs(30),
             deadline: Duration::from_secs(10),
             slow: Duration::from_secs(1),
             probe: Arc::new(NoProbe),

@@ -171,6 +171,7 @@ impl Task {
                 depends_on: Vec::new(),
                 group: None,
                 interval: TTL,
+                recheck: TTL,
                 deadline: TTL,
                 slow: TTL,
                 probe: Arc::new(Well),

@@ -78,10 +78,11 @@ impl Monitor {
         Self::start_as(command, state)
     }
 
-    /// Starts it by another command, which runs the program that follows.
-    pub(crate) fn start_under(before: &[&str], config: &Path, state: &Path) -> Self {
-        let mut command = Command::new(before[0]);
-        command.args(&before[1..]).arg(PROGRAM).arg("--config").arg(config);
+    /// Starts it by another command, if it is one, which runs the program that follows.
+    pub(crate) fn start_under<A: AsRef<OsStr>>(before: &[A], config: &Path, state: &Path) -> Self {
+        let mut words = before.iter().map(AsRef::as_ref).chain([PROGRAM.as_ref()]);
+        let mut command = Command::new(words.next().expect("the program at least"));
+        command.args(words).arg("--config").arg(config);
         Self::start_as(command, state)
     }
 

@@ -59,6 +59,10 @@ impl Target {
         format!("{}/health", self.server.url())
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.server.addr().port()
+    }
+
     /// From now on.
     pub(crate) fn set(&self, way: Way) {
         let mut state = self.state.lock().unwrap();
