@@ -1,12 +1,13 @@
 //! The step, case by case.
 
+use mcp_health_monitor::finding::Outcome;
 use mcp_health_monitor::notice::message::Said;
 use mcp_health_monitor::snapshot::{OwnTrouble, Snapshot};
 use mcpmon_coordination::Incident;
 use mcpmon_coordination::incident::Origin;
 use serde_json::json;
 
-use crate::world::{Outbox, START, maintenance, opened, resolved, snapshot, watched};
+use crate::world::{Outbox, START, failing, maintenance, opened, resolved, snapshot, watched};
 
 const HOUR: u64 = 3_600_000;
 
@@ -126,6 +127,67 @@ fn a_storm_that_is_noticed_over_minutes_is_a_handful_of_messages() {
     assert!((2..=8).contains(&unrelated), "{unrelated} messages");
     let of_one_cause = messages(&world(&["gateway"]), Some(opened("gateway", START)));
     assert!((2..=4).contains(&of_one_cause), "{of_one_cause} messages");
+}
+
+/// After how many seconds that is told: the first of them is in trouble, the others have begun to
+/// fail at `began` and are in trouble after `until` seconds, if ever.
+fn first_told(others: &[&str], began: u64, until: Option<u64>) -> (u64, usize) {
+    let mut outbox = Outbox::default();
+    for second in 0..600 {
+        let now = START + second * 1_000;
+        let are_down = until.is_some_and(|until| second >= until);
+        let mut incidents = vec![opened("first", START)];
+        let mut components = vec![failing("first", START, true)];
+        components.extend(others.iter().map(|name| failing(name, began, are_down)));
+        if are_down {
+            incidents.extend(others.iter().map(|name| opened(name, began)));
+        }
+        if let Some(message) = outbox.step(&snapshot(components), &incidents, now).message {
+            return (second, message.items.len());
+        }
+    }
+    panic!("nobody was told")
+}
+
+#[test]
+fn news_of_a_storm_waits_for_those_that_have_begun_to_fail_and_of_one_for_nobody() {
+    let began = START - 40_000;
+    assert_eq!(first_told(&[], began, None), (3, 1));
+    assert_eq!(first_told(&["a"], began, Some(20)), (3, 1), "two are no storm");
+    assert_eq!(first_told(&["a", "b"], began, Some(20)), (20, 3));
+    // Whoever is not in trouble after so long is flapping, and nobody waits for it any more.
+    assert_eq!(first_told(&["a", "b"], began, None), (80, 1));
+    // It does not wait for ever either when more and more begin to fail.
+    assert_eq!(first_told(&["a", "b"], START + 100_000, None), (120, 1));
+}
+
+#[test]
+fn the_recovery_of_a_storm_waits_for_those_that_answer_again() {
+    let names = ["a", "b", "c"];
+    let mut outbox = Outbox::default();
+    let down: Vec<_> = names.iter().map(|name| opened(name, START)).collect();
+    let world = |well: &[&str]| {
+        let components = names.iter().map(|name| {
+            let mut watched = failing(name, START, !well.contains(name));
+            watched.record.as_mut().unwrap().outcome = Outcome::Ok;
+            watched
+        });
+        snapshot(components.collect())
+    };
+    let all_down = snapshot(names.iter().map(|name| failing(name, START, true)).collect());
+    outbox.told(&all_down, &down, START).unwrap();
+    let well = |count: usize, at: u64| {
+        let (well, ill) = down.split_at(count);
+        let well = well.iter().map(|it| resolved(&it.component, START, at));
+        well.chain(ill.iter().cloned()).collect::<Vec<_>>()
+    };
+    for second in [300, 303, 310] {
+        let at = START + second * 1_000;
+        assert_eq!(outbox.step(&world(&["a"]), &well(1, at), at).message, None, "{second}");
+    }
+    let at = START + 320_000;
+    let message = outbox.step(&world(&names), &well(3, at), at).message.unwrap();
+    assert_eq!(message.headline, "3 components recovered");
 }
 
 #[test]

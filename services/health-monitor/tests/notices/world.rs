@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_health_monitor::component::Component;
-use mcp_health_monitor::finding::Finding;
+use mcp_health_monitor::finding::{Finding, Outcome};
 use mcp_health_monitor::notice::step::{Policy, Step, step};
 use mcp_health_monitor::notice::{Notice, Notices};
 use mcp_health_monitor::probe::Probe;
+use mcp_health_monitor::record::{self, Record};
 use mcp_health_monitor::snapshot::{Snapshot, Watched};
 use mcpmon_coordination::Incident;
 use mcpmon_coordination::incident::{Failure, Origin, State};
@@ -51,6 +52,34 @@ pub(crate) fn watched(name: &str, depends_on: &[&str]) -> Watched {
         acknowledged: false,
         repairing: false,
     }
+}
+
+/// One that was just checked, and has been failing since then.
+pub(crate) fn failing(name: &str, since: u64, in_trouble: bool) -> Watched {
+    let mut watched = watched(name, &[]);
+    watched.record = Some(Record {
+        kind: "http".to_owned(),
+        server: None,
+        group: None,
+        depends_on: Vec::new(),
+        interval_ms: 300_000,
+        slot: since,
+        checked_at: since,
+        state: record::State::Degraded,
+        since,
+        outcome: Outcome::Fail(Failure::Timeout),
+        up: Some(true),
+        in_trouble,
+        latency_ms: None,
+        error: None,
+        warning: None,
+        consecutive_failures: 1,
+        consecutive_unknown: 0,
+        first_failed_at: Some(since),
+        not_before: None,
+        tools: None,
+    });
+    watched
 }
 
 pub(crate) fn snapshot(components: Vec<Watched>) -> Snapshot {

@@ -65,12 +65,6 @@ pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 }
 
 impl Monitor {
-    pub(crate) fn start(config: &Path, state: &Path) -> Self {
-        let mut command = Command::new(PROGRAM);
-        command.arg("--config").arg(config);
-        Self::start_as(command, state)
-    }
-
     /// Starts it by these arguments.
     pub(crate) fn start_with<A: AsRef<OsStr>>(arguments: &[A], state: &Path) -> Self {
         let mut command = Command::new(PROGRAM);
