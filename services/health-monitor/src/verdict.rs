@@ -1,9 +1,12 @@
 //! The overall status: from what is known of the components, the calls and the alerts, to one
 //! colour and its reasons. Pure; whoever asks has read the sources.
 
+mod words;
+
 use mcpmon_metrics::redact;
 use serde::Serialize;
 
+use self::words::{cannot_be_read, of_component, plain, short};
 use crate::objectives::{Limit, Limits, Objectives};
 use crate::record::State;
 use crate::snapshot::{Snapshot, Watched};
@@ -15,8 +18,6 @@ const ENOUGH_CALLS: f64 = 20.0;
 const MOST_REASONS: usize = 10;
 /// The names that one reason tells.
 const MOST_NAMES: usize = 5;
-/// The longest reason, in characters: names come from servers, summaries from anybody's rules.
-const LONGEST_REASON: usize = 400;
 
 /// The overall status, from best to worst: what is not known may be red.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -345,58 +346,6 @@ fn counted(snapshot: &Snapshot) -> impl Iterator<Item = &Watched> {
 
 fn state(watched: &Watched) -> State {
     watched.record.as_ref().map_or(State::Unknown, |record| record.state)
-}
-
-fn of_component(watched: &Watched) -> String {
-    let name = &watched.component.name;
-    let Some(record) = &watched.record else { return format!("{name} was not checked yet") };
-    let what = match record.state {
-        State::Healthy => "is healthy".to_owned(),
-        State::Degraded => "is degraded".to_owned(),
-        State::Unhealthy => match record.consecutive_failures {
-            0 | 1 => "is unhealthy".to_owned(),
-            failures => format!("is unhealthy after {failures} failures in a row"),
-        },
-        State::Unknown => "is unknown".to_owned(),
-        State::AuthRequired => "wants credentials".to_owned(),
-        State::RateLimited => "limits our rate".to_owned(),
-        State::HttpUpMcpBroken => "is up and broken".to_owned(),
-        State::ProtocolMismatch => "speaks no revision of MCP that we speak".to_owned(),
-        State::ToolsMissing => "lacks tools that it must have".to_owned(),
-        State::UnsupportedTransport => "speaks a transport that cannot be probed".to_owned(),
-    };
-    let repairing = if watched.repairing { " and is being repaired" } else { "" };
-    let why = match (&record.error, &record.warning, record.latency_ms) {
-        (Some(why), _, _) | (None, Some(why), _) => format!(": {why}"),
-        (None, None, Some(latency)) if record.state == State::Degraded => {
-            format!(": it answers in {latency} ms")
-        }
-        _ => String::new(),
-    };
-    format!("{name} {what}{repairing}{why}")
-}
-
-fn cannot_be_read(what: &str, why: &str) -> String {
-    format!("the {what} cannot be read: {why}")
-}
-
-/// At most two places, and none that are zero: 5, 1.25, 0.5.
-fn short(figure: f64) -> String {
-    let text = format!("{figure:.2}");
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    }
-}
-
-/// On one line, without what moves a terminal's cursor, and not endless.
-fn plain(sentence: &str) -> String {
-    let mut chars = sentence.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let mut plain: String = chars.by_ref().take(LONGEST_REASON).collect();
-    if chars.next().is_some() {
-        plain.push('…');
-    }
-    plain
 }
 
 #[cfg(test)]
