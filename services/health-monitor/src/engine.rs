@@ -84,6 +84,7 @@ impl Engine {
     async fn watch(&self, component: &Component, stop: &CancellationToken) {
         let cadence = Cadence::new(&component.name, component.interval, component.recheck);
         let mut doubts = self.doubts.clone();
+        let mut waiting_for = None;
         loop {
             let record = match record::read(&**self.checker.store(), &component.name).await {
                 Ok(record) => record,
@@ -96,7 +97,8 @@ impl Engine {
                 }
             };
             let doubt = doubts.borrow().about(&component.name);
-            let slot = cadence.next(record.as_ref(), doubt, clock::now());
+            let slot = cadence.next(record.as_ref(), doubt, clock::now()).not_put_off(waiting_for);
+            waiting_for = Some(slot);
             let pause = Duration::from_millis(slot.due.saturating_sub(clock::now()));
             // Meanwhile another replica, `--once` or somebody who asked for a check may find what
             // has to be confirmed, and be gone before that.

@@ -90,6 +90,14 @@ impl Cadence {
 }
 
 impl Slot {
+    /// The same, and not put off by a look in between: while the last check lies in the future, it is
+    /// due some time from now, whenever that is asked.
+    #[must_use]
+    pub fn not_put_off(self, before: Option<Self>) -> Self {
+        let due = before.filter(|before| before.number == self.number).map(|before| before.due);
+        Self { due: due.map_or(self.due, |due| due.min(self.due)), ..self }
+    }
+
     /// Whether a check gave what this one is for.
     #[must_use]
     pub fn is_done(&self, record: &Record) -> bool {
@@ -200,6 +208,23 @@ mod tests {
         let failed = record(1_000 * MINUTE, Outcome::Fail(Failure::Timeout));
         let slot = cadence().next(Some(&failed), None, 100 * MINUTE);
         assert_eq!((slot.number, slot.due), (1_000 * MINUTE + 1, 100 * MINUTE + 30_000));
+    }
+
+    #[test]
+    fn after_a_clock_was_set_back_looking_again_puts_nothing_off() {
+        let ok = record(1_000 * MINUTE, Outcome::Ok);
+        let mut waiting = None;
+        // It is looked at every 30 seconds, for something may have happened meanwhile.
+        let looks = (0..20).map(|look| 100 * MINUTE + look * 30_000);
+        let due = looks.into_iter().find(|now| {
+            let slot = cadence().next(Some(&ok), None, *now).not_put_off(waiting);
+            waiting = Some(slot);
+            slot.due <= *now
+        });
+        assert_eq!(due, Some(105 * MINUTE));
+        // Another slot is another matter.
+        let other = Slot { number: 7, due: 8, missed: 0, out_of_turn: false };
+        assert_eq!(other.not_put_off(waiting), other);
     }
 
     #[test]

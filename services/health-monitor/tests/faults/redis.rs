@@ -185,7 +185,7 @@ fn a_redis_whose_disk_is_full_is_away_and_comes_back() {
         shell(&format!("mount -t tmpfs -o size=64k tmpfs {}", path.display()));
         let scene = Scene::of(RedisServer::start_in(disk, Persistence::None), &[]);
         scene.survives(|scene| {
-            let (fill, room) = (path.join("fill"), vec![0; 64 << 10]);
+            let (fill, room) = (path.join("fill"), vec![0; 128 << 10]);
             assert!(std::fs::write(&fill, room).is_err(), "the disk takes no more than 64 kB");
             scene.redis.must(&["CONFIG", "SET", "save", "1 1"]);
             until("a write is refused", || {

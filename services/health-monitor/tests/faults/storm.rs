@@ -40,7 +40,7 @@ impl Scene {
         let interval = format!("interval_seconds = {}", INTERVAL.as_secs());
         world.replace("interval_seconds = 0.5", &interval);
         world.replace("recheck_seconds = 0.2", "recheck_seconds = 2");
-        world.replace("timeout_seconds = 1", "timeout_seconds = 10");
+        world.replace("timeout_seconds = 1", "timeout_seconds = 10\nslow_seconds = 10");
         let monitors = replicas.iter().map(|replica| world.start(replica)).collect();
         let scene = Self { redis, slack, target, names, _world: world, monitors };
         scene.wait_all("healthy");

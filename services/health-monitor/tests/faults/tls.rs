@@ -78,7 +78,7 @@ fn a_certificate_that_has_ended_fails_in_time_and_is_named() {
     let monitor = world.start("a");
     monitor.wait_state("good", "healthy");
     let opened = slack.wait_for("expired", Kind::Opened);
-    assert!(opened.text.starts_with("tls"), "{opened:?}");
+    assert!(opened.text.starts_with("TLS failed: "), "{opened:?}");
     let is = monitor.component("expired");
     assert_eq!(is["state"], "unhealthy", "{is:#}");
     assert!(is["error"].as_str().unwrap().contains("the certificate ended on "), "{is:#}");
