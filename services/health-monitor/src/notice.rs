@@ -10,6 +10,7 @@ pub mod channel;
 mod growing;
 pub mod message;
 mod notifier;
+mod patience;
 mod repairs;
 mod retry;
 pub mod step;

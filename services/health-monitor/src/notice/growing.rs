@@ -16,36 +16,36 @@ pub(super) const MANY: usize = 3;
 /// it takes, the rest is for checks that end by their deadline only.
 const WAITS: u32 = 4;
 
-/// Who is on the way, and for how long news waits for them, in milliseconds.
+/// Until when news waits for those that are on their way, in Unix milliseconds.
 #[derive(Debug, Default)]
 pub(super) struct Growing {
-    falling: u64,
-    rising: u64,
+    falling: Option<u64>,
+    rising: Option<u64>,
 }
 
 impl Growing {
-    /// `news` says what waits to be told of a component, if anything does.
+    /// `news` says what waits to be told of a component, and since when.
     pub(super) fn new<'w>(
         watched: impl Iterator<Item = &'w Watched>,
-        news: impl Fn(&str) -> Option<Said>,
+        news: impl Fn(&str) -> Option<(Said, u64)>,
         now: u64,
     ) -> Self {
         let (mut falling, mut rising) = (Side::default(), Side::default());
         for watched in watched {
             let wait = millis(watched.component.recheck * WAITS);
             match news(&watched.component.name) {
-                Some(Said::Recovered) => rising.news += 1,
-                Some(_) => falling.news += 1,
+                Some((Said::Recovered, since)) => rising.wait_since(since),
+                Some((_, since)) => falling.wait_since(since),
                 None if is_falling(watched, wait, now) => falling.expect(wait),
                 None if is_rising(watched) => rising.expect(wait),
                 None => {}
             }
         }
-        Self { falling: falling.waits(), rising: rising.waits() }
+        Self { falling: falling.until(now), rising: rising.until(now) }
     }
 
-    /// How long that news of a component waits at most, in milliseconds.
-    pub(super) fn waits(&self, said: Said) -> u64 {
+    /// Until when that news of a component waits, if it does.
+    pub(super) fn until(&self, said: Said) -> Option<u64> {
         if said == Said::Recovered { self.rising } else { self.falling }
     }
 }
@@ -53,18 +53,27 @@ impl Growing {
 #[derive(Debug, Default)]
 struct Side {
     news: usize,
+    /// Since when the first of the news waits: all of it goes out together.
+    since: Option<u64>,
     expected: usize,
     wait: u64,
 }
 
 impl Side {
+    fn wait_since(&mut self, since: u64) {
+        self.news += 1;
+        self.since = Some(self.since.map_or(since, |first| first.min(since)));
+    }
+
     fn expect(&mut self, wait: u64) {
         self.expected += 1;
         self.wait = self.wait.max(wait);
     }
 
-    fn waits(&self) -> u64 {
-        if self.news + self.expected >= MANY { self.wait } else { 0 }
+    fn until(&self, now: u64) -> Option<u64> {
+        let since = self.since.filter(|_| self.news + self.expected >= MANY)?;
+        // The clock may have been set back: what lies ahead has waited enough.
+        (now.abs_diff(since) < self.wait).then_some(since.saturating_add(self.wait))
     }
 }
 

@@ -10,6 +10,7 @@ use mcpmon_coordination::repair::News;
 
 use super::growing::{Growing, MANY};
 use super::message::{Item, Message, Said};
+use super::patience::Patience;
 use super::{About, Notice, Notices, repairs, words};
 use crate::record;
 use crate::snapshot::{Snapshot, Watched};
@@ -18,12 +19,9 @@ use crate::snapshot::{Snapshot, Watched};
 /// kept. Beyond that, outages are told as a number: Slack may be away for weeks.
 const KEPT: usize = 10;
 
-/// When [`MANY`] components were told within this time, further news waits for more of the storm; as
-/// [`Growing`] does for the first. Both in times of [`Policy::group`]: by default 10 minutes, and one message a minute.
+/// When [`MANY`] components were told within this time, further news waits for more of the storm; in
+/// times of [`Policy::group`]: by default 10 minutes.
 const STORM: u64 = 200;
-const STORM_WAITS: u64 = 20;
-/// What fails because of something that was told already waits longer still: by default 3 minutes.
-const CAUSE_TOLD_WAITS: u64 = 60;
 
 /// The longest text of an error that is kept, in characters.
 const LONGEST_ERROR: usize = 300;
@@ -78,41 +76,6 @@ pub fn step(
     let changed = changed.map(|(_, notice)| notice.clone()).collect();
     let message = (!items.is_empty()).then(|| Message::new(items, snapshot, &outbox.notices, now));
     Step { changed, dropped, message, look_again_at }
-}
-
-/// How long news waits for more.
-struct Patience {
-    group: u64,
-    /// Many were told to be down lately, or to be well again.
-    falling: bool,
-    rising: bool,
-    /// Many repairs were told lately.
-    repairing: bool,
-    /// Of these it was told that they are down.
-    down: BTreeSet<String>,
-}
-
-impl Patience {
-    fn of(&self, notice: &Notice, said: Said, watched: &BTreeMap<&str, &Watched>) -> u64 {
-        let needs = watched.get(notice.component.as_str()).map(|w| &w.component.depends_on);
-        let storm = match said {
-            Said::Recovered => self.rising,
-            Said::Repair => self.repairing,
-            _ => self.falling,
-        };
-        let times = if notice.about == About::Monitor {
-            1
-        } else if !matches!(said, Said::Recovered | Said::Repair)
-            && needs.is_some_and(|needs| needs.iter().any(|need| self.down.contains(need)))
-        {
-            CAUSE_TOLD_WAITS
-        } else if storm {
-            STORM_WAITS
-        } else {
-            1
-        };
-        self.group.saturating_mul(times)
-    }
 }
 
 struct Outbox<'a> {
@@ -292,12 +255,16 @@ impl Outbox<'_> {
             let notice = Notice { waiting_since, ..notice };
             if let (Some(said), Some(since)) = (said, waiting_since) {
                 // The clock may have been set back: what lies ahead has waited enough.
+                let waited = self.now.abs_diff(since);
                 let wait = patience.of(&notice, said, &self.watched);
+                // While a storm grows, other news goes without it.
                 let grows = notice.about == About::Component && group > 0;
-                let wait = if grows { wait.max(growing.waits(said)) } else { wait };
-                let waited = self.now.abs_diff(since) >= wait;
-                ready |= waited;
-                if !waited {
+                if let Some(until) = growing.until(said).filter(|_| grows) {
+                    wait_until(until);
+                    continue;
+                }
+                ready |= waited >= wait;
+                if waited < wait {
                     wait_until(since + wait);
                 }
                 items.push(Item { notice, said });
@@ -325,7 +292,10 @@ impl Outbox<'_> {
     fn growing(&self) -> Growing {
         let told = self.notices.values().filter(|notice| notice.about == About::Component);
         let news: BTreeMap<_, _> = told
-            .filter_map(|notice| Some((notice.component.as_str(), self.news(notice)?)))
+            .filter_map(|notice| {
+                let since = notice.waiting_since.unwrap_or(self.now);
+                Some((notice.component.as_str(), (self.news(notice)?, since)))
+            })
             .collect();
         Growing::new(self.watched.values().copied(), |name| news.get(name).copied(), self.now)
     }
