@@ -35,7 +35,7 @@ fn waited(monitor: &Monitor) -> Duration {
     let threads = fs::read_dir(format!("/proc/{}/task", monitor.id())).unwrap();
     let waited = threads.filter_map(|thread| {
         let text = fs::read_to_string(thread.unwrap().path().join("schedstat")).ok()?;
-        text.split(' ').nth(1)?.parse().ok()
+        text.split(' ').nth(1)?.parse::<u64>().ok()
     });
     Duration::from_nanos(waited.sum())
 }
