@@ -22,7 +22,7 @@ use crate::screen::{Health, Screen, Urls};
 
 /// The terminal belongs to the addresses and the totals; what the demo's clients run into, such as
 /// refused tokens, is on purpose. The monitor's messages are shown, which would go to Slack.
-const LOG_FILTER: &str = "warn,rmcp=off,mcp_health_monitor::notice=info,mcp_remediation=error";
+const LOG_FILTER: &str = "warn,rmcp=off,mcp_health_monitor::check=error,mcp_health_monitor::notice=info,mcp_remediation=error";
 
 /// What `mcpmon run` takes.
 #[derive(Debug, clap::Args)]

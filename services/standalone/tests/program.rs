@@ -141,7 +141,7 @@ fn the_demo_s_server_is_repaired_when_it_is_killed() {
             seen.push(line.unwrap_or_else(|| panic!("no line has {words}: {seen:#?}")).unwrap());
         }
     };
-    wait_for("health green");
+    wait_for("health GREEN");
     let first = demo_server_of(process.id()).unwrap();
     rustix::process::kill_process(
         rustix::process::Pid::from_raw(first).unwrap(),
@@ -149,10 +149,9 @@ fn the_demo_s_server_is_repaired_when_it_is_killed() {
     )
     .unwrap();
     wait_for("demo server ended by itself: signal: 9");
-    wait_for("boutique is unhealthy");
-    wait_for("boutique: repairing: POST http://127.0.0.1:");
+    wait_for("boutique: repairing: call POST http://127.0.0.1:");
     wait_for("boutique: repair: success after");
-    wait_for("health green");
+    wait_for("boutique is healthy");
     assert_ne!(demo_server_of(process.id()), Some(first));
     let id = rustix::process::Pid::from_child(&process);
     rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
