@@ -46,8 +46,13 @@ def state(container: str) -> dict:
     return json.loads(docker("inspect", container))[0]["State"]
 
 
+def each_once(said: list[str], *facts: str):
+    """That these things were said of the component, and nothing else."""
+    assert len(said) == len(facts) and all(sum(fact in one for one in said) == 1 for fact in facts), said
+
+
 def test_a_server_that_is_killed_is_restarted_once_verified_and_announced(well, slack):
-    server, told, known = well.container("demo-server"), len(slack.about(COMPONENT)), len(actions(well, COMPONENT))
+    server, told, known = well.container("demo-server"), len(slack.facts(COMPONENT)), len(actions(well, COMPONENT))
     begun, since = time.monotonic(), time.time()
     docker("kill", server)
     until(lambda: len(actions(well, COMPONENT)) > known, 60, "it was acted on and verified")
@@ -57,23 +62,19 @@ def test_a_server_that_is_killed_is_restarted_once_verified_and_announced(well, 
     assert f"{well.project}-demo-server-1" in action["action"]
     assert well.components()[COMPONENT]["up"] is True and state(server)["Running"]
     # Down, repaired, recovered: each once, and nothing by Alertmanager.
-    until(lambda: len(slack.about(COMPONENT)) >= told + 3, 60, "Slack has its three messages")
+    until(lambda: len(slack.facts(COMPONENT)) >= told + 3, 60, "Slack has all three")
     until(lambda: not incident(well, COMPONENT), 60, "the incident is over")
     until(lambda: not well.query('ALERTS{alertname="McpServerDown"}'), 60, "no alert is left")
-    said = slack.about(COMPONENT)[told:]
-    assert len(said) == 3, said
-    assert sum("is down" in text for text in said) == 1, said
-    assert sum("recovered" in text for text in said) == 1, said
-    assert sum("repaired" in text for text in said) == 1, said
+    each_once(slack.facts(COMPONENT)[told:], "is down", "was repaired", "recovered")
+    assert not slack.find("McpServerDown")
     assert restarts(server, since) == 1
     done = f'sum(mcp_remediation_actions_total{{component="{COMPONENT}",result="success"}})'
     until(lambda: well.query(done).get((), 0) >= 1, 30, "Prometheus has the action")
-    figures.append(f"messages about a server that was killed and repaired: {len(said)}")
 
 
 def test_a_server_that_a_person_stopped_stays_stopped(well, slack):
     server, known, since = well.container("demo-server"), len(actions(well, COMPONENT)), time.time()
-    told = len(slack.about(COMPONENT))
+    told = len(slack.facts(COMPONENT))
     docker("stop", server)
     until(lambda: reason(well, COMPONENT) == "stopped_by_operator", 60, "it is left alone")
     skipped = f'sum(mcp_remediation_decisions_total{{component="{COMPONENT}",decision="stopped_by_operator"}})'
@@ -85,12 +86,11 @@ def test_a_server_that_a_person_stopped_stays_stopped(well, slack):
     )  # fmt: skip
     assert not state(server)["Running"] and restarts(server, since) == 0
     assert len(actions(well, COMPONENT)) == known
-    # That it is down, and that it is left alone: each once.
-    said = slack.about(COMPONENT)[told:]
-    assert len(said) == 2 and sum("is down" in text for text in said) == 1, said
+    each_once(slack.facts(COMPONENT)[told:], "is down", "was stopped by a person")
     docker("start", server)
     until(lambda: not incident(well, COMPONENT), 60, "the incident is over")
-    until(lambda: len(slack.about(COMPONENT)) > told + 2, 60, "Slack has the recovery")
+    until(lambda: len(slack.facts(COMPONENT)) > told + 2, 60, "Slack has the recovery")
+    each_once(slack.facts(COMPONENT)[told:], "is down", "was stopped by a person", "recovered")
     assert restarts(server, since) == 0 and len(actions(well, COMPONENT)) == known
 
 
@@ -167,13 +167,14 @@ def test_two_remediations_restart_once(well, slack):
     well.make("up", COMPOSE_PROFILES="ha")
     until(lambda: len(well.query(up)) == 2, 60, "both are scraped")
     until(lambda: well.repairs()["held"] is None, 60, "repairs may be made")
-    server, told, since = well.container("demo-server"), len(slack.about(COMPONENT)), time.time()
+    server, told, since = well.container("demo-server"), len(slack.facts(COMPONENT)), time.time()
     success = f'sum(max_over_time(mcp_remediation_actions_total{{component="{COMPONENT}",result="success"}}[10m]))'
     docker("kill", server)
     until(lambda: restarts(server, since) > 0, 60, "it is restarted")
-    until(lambda: len(slack.about(COMPONENT)) >= told + 3, 60, "Slack has its three messages")
+    until(lambda: len(slack.facts(COMPONENT)) >= told + 3, 60, "Slack has all three")
     until(lambda: not incident(well, COMPONENT), 60, "the incident is over")
-    assert restarts(server, since) == 1 and len(slack.about(COMPONENT)) == told + 3
+    assert restarts(server, since) == 1
+    each_once(slack.facts(COMPONENT)[told:], "is down", "was repaired", "recovered")
     assert well.query(success)
     for service in ("health-monitor-2", "remediation-2"):
         docker("rm", "--force", well.container(service))
