@@ -6,6 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 # The engine's own bridge: containers reach it, and nothing outside the namespace does.
 ADDRESS = "172.29.0.1"
+# How headlines about repairs end.
+REPAIRS = ("stopped by a person", "was repaired", "did not help", "needs a person", "is in doubt")
 PATH = "/services/T000/B000/secret"
 
 
@@ -35,18 +37,18 @@ class Receiver:
         self.server.server_close()
 
     def told(self, component: str) -> list[str]:
-        """The headlines of the health monitor's messages that say something of a component."""
-        return [
-            one["text"]
-            for one in self.messages
-            if one.get("text", "").startswith(":") and f"*{component}*:" in json.dumps(one)
-        ]
+        """What the health monitor's messages say of a component's state, each with its colour."""
+        return [fact for fact in self.facts(component) if not fact.endswith(REPAIRS)]
 
-    def about(self, component: str) -> list[str]:
-        """The health monitor's messages that name a component in whatever way: Alertmanager's have
-        no text of their own."""
-        texts = [(one["text"], json.dumps(one)) for one in self.messages if one.get("text")]
-        return [text for text, whole in texts if component in whole]
+    def facts(self, component: str) -> list[str]:
+        """The headlines of the health monitor's messages that say something of a component. What comes
+        together is one message with several of them; Alertmanager's have no text of their own."""
+        facts = []
+        for one in list(self.messages):
+            if f"*{component}*:" in json.dumps(one) and one.get("text"):
+                colour, _, text = one["text"].rpartition(": ")
+                facts += [f"{colour}: {fact}" if colour else fact for fact in text.split("; ")]
+        return facts
 
     def find(self, text: str) -> dict | None:
         """The first message that holds the text."""
