@@ -138,8 +138,13 @@ fn run(steps: &[Step]) {
     });
 }
 
+/// As many as the environment asks for; few where nobody does, for each lives through an hour.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(64)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_that_repairs_does_harm(steps in vec(step(), 1..40)) {
