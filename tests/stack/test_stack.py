@@ -203,7 +203,8 @@ def test_the_health_monitor_finds_the_stack_and_the_demo_well(demo):
     up = "max by (component) (mcp_component_up == 1)"
     until(lambda: len(demo.query(up)) == len(PARTS) + 1, 30, "Prometheus has each component")
     assert list(demo.query('up{job="mcp_health_monitor"}').values()) == [1]
-    assert list(demo.query('mcp_coordination_up{backend="redis"}').values()) == [1]
+    # The monitor's and remediation's.
+    assert list(demo.query('mcp_coordination_up{backend="redis"}').values()) == [1, 1]
     assert demo.verdict()["source"] == "health monitor"
 
     def on_the_page():

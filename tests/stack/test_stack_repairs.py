@@ -148,7 +148,7 @@ mode = "act"
         demo.make("up", code=1, MCPMON_DOCTOR_PATIENCE="2")
         yield name
     finally:
-        docker("rm", "--force", name)
+        docker("rm", "--force", "--volumes", name)
         for file, text in before.items():
             file.write_text(text)
         demo.make("up")
