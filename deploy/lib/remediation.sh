@@ -15,7 +15,7 @@ render_remediation() {
     : >"$state/remediation.env.new"
     : >"$folder/names.lst.new"
     while read -r target container; do
-        own=$(own_container "$target")
+        own=$(own_container "$target" "$container")
         if [ -n "$own" ] && [ "$own" != "$container" ]; then
             container=$own
             # A whole target, for in the container commands are given without the file.
@@ -52,11 +52,12 @@ docker_targets() {
     ' "$remediation_file"
 }
 
-# The container of a target of the stack's own.
+# The container of a target of the stack's own, as it is called in this project. A target of that
+# name with another container is the user's.
 own_container() {
     local pair
     for pair in $own_targets; do
-        [ "${pair%%=*}" != "$1" ] || echo "$COMPOSE_PROJECT_NAME-${pair#*=}-1"
+        [ "$1 $2" != "${pair%%=*} mcpmon-${pair#*=}-1" ] || echo "$COMPOSE_PROJECT_NAME-${pair#*=}-1"
     done
 }
 

@@ -181,7 +181,7 @@ def test_the_prototype_s_alerts_are_as_users_know_them():
 
 # What the monitor cannot be trusted to tell: that it is silent, late, or not heard; and that repairs
 # are held back, which may be for its silence.
-NOT_THE_MONITORS_TO_TELL = {"MonitorSilent", "ChecksOverdue", "HealthMessagesFailing", "RepairsHeld"}
+NOT_THE_MONITORS_TO_TELL = {"MonitorSilent", "ChecksOverdue", "HealthMessagesFailing", "RepairsHeld", "RemediationWithoutLeader"}
 
 
 @pytest.mark.parametrize("rule", argvalues=ALERTS, ids=lambda rule: rule.name)

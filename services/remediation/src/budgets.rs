@@ -41,18 +41,13 @@ pub async fn spend(
 pub async fn open_circuit(
     store: &dyn Store,
     component: &str,
-    attempt: &str,
     guards: &Guards,
     now: u64,
 ) -> Result<(), store::Error> {
     let (own, _) = spent(store, component).await?;
     let own_is_spent = own.in_window(&guards.budget, now) >= guards.budget.attempts;
-    let (name, limits) = if own_is_spent || own.is_stopped() {
-        (component, &guards.budget)
-    } else {
-        (SYSTEM, &guards.system_budget)
-    };
-    budget::spend(store, name, attempt, limits, now).await.map(drop)
+    let name = if own_is_spent || own.is_stopped() { component } else { SYSTEM };
+    budget::stop(store, name, now).await
 }
 
 /// Gives a budget back: a person closes the circuit.

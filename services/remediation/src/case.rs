@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use mcpmon_coordination::incident::EXPIRES_AFTER;
 use mcpmon_coordination::typed::{self, Change, position_after};
 use mcpmon_coordination::{Incident, Key, Store, store};
 use serde::{Deserialize, Serialize};
 
 use crate::action::Run;
 use crate::verdict::{Reason, Verdict};
+use crate::words::milliseconds;
 
 /// One incident of a component, as remediation sees it. Times are Unix milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,9 +26,17 @@ pub struct Case {
     /// The last verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<Said>,
-    /// When a person approved it.
+    /// What a person approved last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approved_at: Option<u64>,
+    pub approved: Option<Approval>,
+}
+
+/// A person's yes to one action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    pub at: u64,
+    /// How many actions had been tried by then: it is for the next one alone.
+    pub tried: usize,
 }
 
 /// A verdict and since when it stands.
@@ -43,11 +53,9 @@ pub struct Tried {
     pub attempt: String,
     /// The target's name in the configuration.
     pub target: String,
-    pub at: u64,
+    /// When the target had been acted on: a run that began later is somebody else's.
+    pub acted_at: u64,
     pub result: ActionResult,
-    /// The run that the target was in when it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<Run>,
 }
 
 /// One action that has not come to its end.
@@ -62,7 +70,8 @@ pub struct UnderWay {
     pub kind: String,
     pub fencing: u64,
     pub began_at: u64,
-    /// By then its replica has acted or given up, also when it died or froze meanwhile.
+    /// By then the call has ended, also when its replica died or froze meanwhile: it does not begin
+    /// one that could take longer.
     pub act_until: u64,
     /// The run that the target was in before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,10 +124,26 @@ impl Case {
         }
     }
 
-    /// What the next action is called.
+    /// A new name for the next action. It is never used again, also when that comes to nothing.
     #[must_use]
     pub fn next_attempt(&self) -> String {
-        format!("{}#{}", self.incident, self.tried.len() + 1)
+        let random = fastrand::u32(..);
+        format!("{}#{}-{random:08x}", self.incident, self.tried.len() + 1)
+    }
+
+    /// How many actions were made, as opposed to refused.
+    #[must_use]
+    pub fn made(&self) -> usize {
+        self.tried.iter().filter(|tried| tried.result != ActionResult::Refused).count()
+    }
+
+    /// Whether a person approved the next action, and not long ago.
+    #[must_use]
+    pub fn is_approved(&self, now: u64) -> bool {
+        self.approved.is_some_and(|approval| {
+            approval.tried == self.tried.len()
+                && now < approval.at.saturating_add(milliseconds(EXPIRES_AFTER))
+        })
     }
 
     /// Why it stands still, if it does.

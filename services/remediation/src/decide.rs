@@ -14,7 +14,7 @@ use mcpmon_coordination::inventory::Member;
 use mcpmon_coordination::marks::Maintenance;
 
 use crate::action::{Condition, Sight, Trouble};
-use crate::case::Case;
+use crate::case::{ActionResult, Case, Tried};
 use crate::policy::{Guards, Mode, Policy, Rule, Target, failure_name};
 use crate::verdict::{Reason, Verdict};
 use crate::words;
@@ -64,7 +64,7 @@ pub fn plan<'a>(facts: &Facts<'a>) -> Result<Plan<'a>, Verdict> {
         let failure = failure_name(incident.failure);
         return Err(Verdict::new(Reason::NoRule, format!("none for {failure} of {component}")));
     };
-    let rung = rule.rung(case.tried.len()).unwrap_or_default();
+    let rung = rule.rung(case.made()).unwrap_or_default();
     let Some(target) = policy.targets.get(rung) else {
         let detail = format!("rule {} acts on `{rung}`, which is not listed", rule.name);
         return Err(Verdict::new(Reason::NoTarget, detail));
@@ -82,7 +82,7 @@ pub fn plan<'a>(facts: &Facts<'a>) -> Result<Plan<'a>, Verdict> {
     if facts.in_flight {
         return Err(Verdict::new(Reason::ActionInFlight, "another action is under way"));
     }
-    if let Some(until) = facts.spent.not_before().filter(|until| *until > now) {
+    if let Some(until) = facts.spent.not_before(&policy.guards.budget, now) {
         let (reason, why) = if case.tried.is_empty() {
             (Reason::CoolDown, "it was acted on a short while ago")
         } else {
@@ -101,6 +101,7 @@ pub fn plan<'a>(facts: &Facts<'a>) -> Result<Plan<'a>, Verdict> {
 pub fn compare(
     incident: &Incident,
     case: &Case,
+    rung: &str,
     seen: &Result<Sight, Trouble>,
     guards: &Guards,
 ) -> Result<(), Verdict> {
@@ -111,25 +112,25 @@ pub fn compare(
         }
         Err(trouble) => return Err(Verdict::new(Reason::TargetUnreadable, trouble.to_string())),
     };
+    let last = case.tried.last();
+    // A run that began before our own last action was over failed since then.
+    let failed_at = last.map_or(0, |last| last.acted_at).max(incident.first_failed_at);
+    let latest = failed_at.saturating_add(words::milliseconds(guards.clock_skew));
+    if sight.run.as_ref().is_some_and(|run| run.started_at > latest) {
+        let detail = "somebody else started it after it failed";
+        return Err(Verdict::new(Reason::GenerationChanged, detail));
+    }
     match &sight.condition {
-        Condition::Ours => {}
-        Condition::Supervised(what) => {
-            return Err(Verdict::new(Reason::NativeSupervisor, what.as_str()));
-        }
-        Condition::Stopped(how) => {
-            return Err(Verdict::new(Reason::StoppedByOperator, how.as_str()));
-        }
+        Condition::Ours => Ok(()),
+        Condition::Supervised(what) => Err(Verdict::new(Reason::NativeSupervisor, what.as_str())),
+        // A restart that failed half-way looks as if a person had stopped it.
+        Condition::Stopped(_) if last.is_some_and(|last| left_it_stopped(last, rung)) => Ok(()),
+        Condition::Stopped(how) => Err(Verdict::new(Reason::StoppedByOperator, how.as_str())),
     }
-    let began_by = incident.first_failed_at.saturating_add(words::milliseconds(guards.clock_skew));
-    let ours = case.tried.last().and_then(|tried| tried.run.as_ref());
-    match &sight.run {
-        // The run that our own last action began is not somebody else's.
-        Some(run) if run.started_at > began_by && Some(run) != ours => {
-            let detail = "somebody else started it after the first failure";
-            Err(Verdict::new(Reason::GenerationChanged, detail))
-        }
-        _ => Ok(()),
-    }
+}
+
+fn left_it_stopped(last: &Tried, rung: &str) -> bool {
+    last.target == rung && matches!(last.result, ActionResult::Failed | ActionResult::Unknown)
 }
 
 /// Whether the component, and what it hangs together with, is known well enough.
@@ -176,10 +177,14 @@ fn is_failing(member: &Member) -> bool {
 
 /// The components that fail, when they are a storm.
 #[must_use]
-pub fn storm<'a>(guards: &Guards, inventory: &'a BTreeMap<String, Member>) -> Vec<&'a str> {
+pub fn storm<'a>(
+    guards: &Guards,
+    inventory: &'a BTreeMap<String, Member>,
+    now: u64,
+) -> Vec<&'a str> {
     let failing: Vec<_> = inventory
         .iter()
-        .filter(|(_, member)| is_failing(member))
+        .filter(|(_, member)| is_failing(member) && too_old(member, now).is_none())
         .map(|(name, _)| name.as_str())
         .collect();
     let many = failing.len() >= guards.storm_components
@@ -189,7 +194,7 @@ pub fn storm<'a>(guards: &Guards, inventory: &'a BTreeMap<String, Member>) -> Ve
 
 fn calm(facts: &Facts<'_>) -> Result<(), Verdict> {
     let Facts { now, policy, incident, inventory, .. } = *facts;
-    let storm = storm(&policy.guards, inventory);
+    let storm = storm(&policy.guards, inventory, now);
     if !storm.is_empty() {
         let detail = format!("{} of {} components fail at once", storm.len(), inventory.len());
         return Err(Verdict::new(Reason::Storm, detail));
@@ -269,7 +274,7 @@ fn approved(facts: &Facts<'_>, rule: &Rule, target: &Target) -> Result<(), Verdi
     let Facts { now, incident, case, .. } = *facts;
     let what = target.action.describe();
     match rule.mode {
-        Mode::Approve if case.approved_at.is_none() => {
+        Mode::Approve if !case.is_approved(now) => {
             let until = incident.expires_at;
             if now >= until {
                 let detail = format!("nobody approved: {what}");
@@ -282,9 +287,11 @@ fn approved(facts: &Facts<'_>, rule: &Rule, target: &Target) -> Result<(), Verdi
     }
 }
 
-/// Whether a fresh check that finds the component well means that the incident is over. An alert
-/// knows of things that no check sees.
+/// Whether a fresh check that finds the component well means that there is nothing to do. An alert
+/// knows of things that no check sees; but it may go on firing after an action that helped, and one
+/// that nobody has reported for a while may be over.
 #[must_use]
-pub fn a_check_decides(incident: &Incident) -> bool {
-    incident.origin == Origin::Monitor
+pub fn a_check_decides(incident: &Incident, case: &Case, now: u64) -> bool {
+    let helped = case.tried.last().is_some_and(|last| last.result == ActionResult::Success);
+    incident.origin == Origin::Monitor || helped || now >= incident.expires_at
 }

@@ -105,6 +105,9 @@ impl Engine {
         let state = self.look(memory).await;
         let held = self.hold(state.is_err()).await;
         if held != memory.held {
+            if right.is_none() {
+                memory.open.clear();
+            }
             self.say_held(memory, held).await;
             memory.held = held;
         }
@@ -172,7 +175,24 @@ impl Engine {
             if case.under_way.is_some() {
                 continue;
             }
-            let (spent, system_spent) = budgets::spent(self.store(), component).await?;
+            let (spent, system_spent) = match budgets::spent(self.store(), component).await {
+                Ok(spent) => spent,
+                Err(error) if error.is_transient() => return Err(error),
+                Err(error) => {
+                    // It must not keep the others from being repaired.
+                    let verdict = Verdict::new(Reason::CoordinationUnavailable, error.to_string());
+                    self.say(incident, &case, &verdict, &policy).await?;
+                    continue;
+                }
+            };
+            if let Some(mark) = state.marks.repairing.get(component)
+                && mark.fencing > right.fencing()
+            {
+                let detail = format!("the mark of {} has not ended", mark.attempt);
+                let verdict = Verdict::new(Reason::ActionInFlight, detail);
+                self.say(incident, &case, &verdict, &policy).await?;
+                continue;
+            }
             let facts = Facts {
                 now: self.now(),
                 policy: &policy,
@@ -189,9 +209,9 @@ impl Engine {
                 Ok(plan) => ready.push(Job {
                     right: right.clone(),
                     policy: policy.clone(),
+                    configured: self.policy.clone(),
                     incident: incident.clone(),
-                    rule: plan.rule.name.clone(),
-                    mode: plan.rule.mode,
+                    rule: plan.rule.clone(),
                     rung: plan.rung.to_owned(),
                     target: plan.target.clone(),
                     tools: state.tools(incident),
@@ -240,7 +260,10 @@ impl Engine {
         let (repairer, right, policy) = (self.repairer.clone(), right.clone(), policy.clone());
         let (component, under_way) = (component.to_owned(), under_way.clone());
         memory.running.spawn(async move {
-            repairer.take_over(&right, &policy, &component, &under_way).await;
+            if !repairer.take_over(&right, &policy, &component, &under_way).await {
+                // It is tried again, but not at once.
+                sleep(policy.timing.verify_every).await;
+            }
             Ended { incident: None, verdict: None }
         });
     }

@@ -106,12 +106,15 @@ fn of_alert(
         })
     };
     if alert.status == Status::Resolved {
-        return Err(nothing(Reason::Recovered, format!("alert {} is resolved", alert.name())));
+        return Err(nothing(
+            Reason::Recovered,
+            format!("alert {} is resolved", alert.short_name()),
+        ));
     }
     alert.incident(inventory, now).ok_or_else(|| {
         nothing(
             Reason::NoComponent,
-            format!("alert {} names no component and no server", alert.name()),
+            format!("alert {} names no component that the monitor knows", alert.short_name()),
         )
     })
 }
@@ -146,7 +149,9 @@ pub(crate) async fn with(
         };
         let component = incident.component.as_str();
         // Its history is that of the open incident, where that is meant.
-        let case = known.cases.get(component).cloned().unwrap_or_default();
+        let open = known.open.iter().find(|open| open.component == component);
+        let case = open.and_then(|open| Some((open, known.cases.get(component)?.clone())));
+        let case = case.map_or_else(Case::default, |(open, case)| Case::of(open, Some(case)));
         let (spent, system_spent) = budgets::spent(store, component).await?;
         let facts = Facts {
             now,
@@ -165,7 +170,7 @@ pub(crate) async fn with(
             && let Ok(plan) = plan(&facts)
         {
             let seen = plan.target.action.look(policy.timing.look).await;
-            if let Err(verdict) = compare(&incident, &case, &seen, &policy.guards) {
+            if let Err(verdict) = compare(&incident, &case, plan.rung, &seen, &policy.guards) {
                 answer.verdict = verdict;
             }
         }
@@ -178,10 +183,16 @@ pub(crate) async fn with(
 #[must_use]
 pub fn offline(question: &Question, policy: &Policy, clock: &Clock) -> Vec<Answer> {
     let now = clock.now();
-    let incidents = question.incidents(&BTreeMap::new(), now);
+    let well: BTreeMap<String, Member> = policy
+        .rules
+        .iter()
+        .map(|rule| (rule.component.clone(), checked_just_now("http", None, now)))
+        .collect();
+    let incidents = question.incidents(&well, now);
     let answer = |incident: Incident| {
-        let inventory =
-            BTreeMap::from([(incident.component.clone(), checked_just_now(&incident, now))]);
+        let mut inventory = well.clone();
+        let failing = checked_just_now(&incident.kind, Some(incident.failure), now);
+        inventory.insert(incident.component.clone(), failing);
         let (case, spent) = (Case::of(&incident, None), Spent::default());
         let facts = Facts {
             now,
@@ -205,7 +216,7 @@ pub fn offline(question: &Question, policy: &Policy, clock: &Clock) -> Vec<Answe
 fn judge(facts: &Facts<'_>) -> Answer {
     let Facts { policy, incident, case, .. } = *facts;
     let rule = policy.rule(&incident.component, incident.failure);
-    let rung = rule.and_then(|rule| rule.rung(case.tried.len()));
+    let rung = rule.and_then(|rule| rule.rung(case.made()));
     let target = rung.and_then(|rung| policy.targets.get(rung));
     let action = target.map(|target| target.action.describe());
     let verdict = match plan(facts) {
@@ -227,24 +238,25 @@ fn judge(facts: &Facts<'_>) -> Answer {
     }
 }
 
-/// A component of which nothing is known but that it fails.
-fn checked_just_now(incident: &Incident, now: u64) -> Member {
+/// A component of which nothing is known but how it fails, if it does.
+fn checked_just_now(kind: &str, failure: Option<Failure>, now: u64) -> Member {
+    let fails = failure.is_some();
     Member {
-        kind: incident.kind.clone(),
+        kind: kind.to_owned(),
         server: None,
         group: None,
         depends_on: Vec::new(),
         interval_ms: 300_000,
         slot: now,
         checked_at: now,
-        state: "unhealthy".to_owned(),
-        outcome: Outcome::Fail(incident.failure),
-        up: Some(false),
-        in_trouble: true,
+        state: if fails { "unhealthy" } else { "healthy" }.to_owned(),
+        outcome: failure.map_or(Outcome::Ok, Outcome::Fail),
+        up: Some(!fails),
+        in_trouble: fails,
         latency_ms: None,
         error: None,
-        consecutive_failures: 3,
-        first_failed_at: Some(incident.first_failed_at),
+        consecutive_failures: if fails { 3 } else { 0 },
+        first_failed_at: failure.map(|_| now),
         tools: None,
     }
 }

@@ -58,9 +58,11 @@ impl HostLock {
         {
             return Ok(Taken::Fenced(last.fencing));
         }
+        // Padded, so that what is written over is written over as a whole: a shorter text would have to
+        // be cut, and a crash before that would leave two.
+        let ours = format!("{:<120}\n", serde_json::to_string(ours)?);
         file.seek(SeekFrom::Start(0))?;
-        file.set_len(0)?;
-        file.write_all(serde_json::to_string(ours)?.as_bytes())?;
+        file.write_all(ours.as_bytes())?;
         file.sync_data()?;
         Ok(Taken::Held(Self { file }))
     }

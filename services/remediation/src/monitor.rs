@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mcpmon_bootstrap::http::client;
+use mcpmon_coordination::incident::Failure;
+use mcpmon_coordination::inventory;
 use mcpmon_metrics::redact;
 use reqwest::{Client, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use serde_json::Value;
 
 /// A check takes as long as the component's own deadline.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -45,7 +46,7 @@ pub struct Checked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Ok,
-    Fail,
+    Fail(Failure),
     Unknown,
 }
 
@@ -99,10 +100,9 @@ pub fn client(url: &Url) -> Result<Client, String> {
 
 /// `"ok"`, `{"fail": …}` or `{"unknown": …}`.
 fn outcome<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Outcome, D::Error> {
-    let value = Value::deserialize(deserializer)?;
-    Ok(match &value {
-        Value::String(ok) if ok == "ok" => Outcome::Ok,
-        Value::Object(outcome) if outcome.contains_key("fail") => Outcome::Fail,
-        _ => Outcome::Unknown,
+    Ok(match inventory::Outcome::deserialize(deserializer)? {
+        inventory::Outcome::Ok => Outcome::Ok,
+        inventory::Outcome::Fail(failure) => Outcome::Fail(failure),
+        inventory::Outcome::Unknown(_) => Outcome::Unknown,
     })
 }

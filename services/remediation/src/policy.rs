@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
 use crate::protected::Protected;
+use crate::repair::OVERTIME;
 
 /// The tables of the configuration that people name themselves.
 pub const RULES: &str = "remediation.rules";
@@ -133,10 +134,17 @@ impl Guards {
 }
 
 impl Timing {
-    /// The longest that one action may take from the first look to the verdict.
+    /// The longest that it may take from the intent until the target was acted on: what the store and the
+    /// last look may take is in it.
+    #[must_use]
+    pub fn longest_until_acted(&self) -> Duration {
+        self.look + self.act + 10 * OVERTIME
+    }
+
+    /// The longest that it may take from the intent to the verdict.
     #[must_use]
     pub fn longest(&self) -> Duration {
-        self.look * 2 + self.act + self.grace + self.verify
+        self.longest_until_acted() + self.grace + self.verify + 10 * OVERTIME
     }
 }
 

@@ -16,6 +16,7 @@ use mcpmon_coordination::budget::Decision;
 use mcpmon_coordination::marks::{self, Repairing};
 use mcpmon_coordination::{Incident, Store};
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use self::end::End;
@@ -29,12 +30,12 @@ use crate::host_lock::{Acted, HostLock, Taken};
 use crate::lead::Right;
 use crate::metrics::Counts;
 use crate::monitor::{Monitor, Outcome};
-use crate::policy::{Mode, Policy, Target};
+use crate::policy::{Mode, Policy, Rule, Target, failure_name};
 use crate::verdict::{Reason, Verdict};
 use crate::words::milliseconds;
 
 /// An action that knows its deadline ends by itself; one that does not is given up after this.
-const OVERTIME: Duration = Duration::from_secs(1);
+pub(crate) const OVERTIME: Duration = Duration::from_secs(1);
 
 /// What repairs need.
 #[derive(Debug, Clone)]
@@ -52,11 +53,13 @@ pub struct Repairer {
 #[derive(Debug, Clone)]
 pub struct Job {
     pub right: Right,
+    /// By what it was decided.
     pub policy: Arc<Policy>,
+    /// What is configured by now.
+    pub configured: watch::Receiver<Arc<Policy>>,
     pub incident: Incident,
     pub case: Case,
-    pub rule: String,
-    pub mode: Mode,
+    pub rule: Rule,
     /// The target's name.
     pub rung: String,
     pub target: Target,
@@ -72,9 +75,9 @@ impl Repairer {
     pub async fn run(&self, job: &Job) -> Result<ActionResult, Verdict> {
         let Job { policy, incident, .. } = job;
         let before = self.look(job).await;
-        compare(incident, &job.case, &before, &policy.guards)?;
+        compare(incident, &job.case, &job.rung, &before, &policy.guards)?;
         let action = job.target.action.describe();
-        if job.mode == Mode::DryRun {
+        if job.rule.mode == Mode::DryRun {
             return Err(Verdict::new(Reason::DryRun, format!("it would {action}")));
         }
         let still = self.still_there(job).await?;
@@ -92,16 +95,16 @@ impl Repairer {
             kind: job.target.kind.to_owned(),
             fencing: job.right.fencing(),
             began_at: began,
-            act_until: began + milliseconds(policy.timing.look + policy.timing.act + OVERTIME),
+            act_until: began + milliseconds(policy.timing.longest_until_acted()),
             run: before,
             tools: job.tools.clone(),
         };
-        let (result, note) = match self.begin(job, &under_way).await {
+        let end = match self.begin(job, &under_way).await {
             Ok(()) => self.act(job, &under_way).await,
-            Err(why) => (ActionResult::Refused, why),
+            Err(why) => End::refused(why, self.clock.now()),
         };
-        let run = self.look(job).await.ok().and_then(|sight| sight.run);
-        self.end(&incident.component, &under_way, End { result, note, run }).await;
+        let result = end.result;
+        self.end(&incident.component, &under_way, end).await;
         Ok(result)
     }
 
@@ -117,18 +120,26 @@ impl Repairer {
         let checked = self.monitor.check(&job.incident.component).await;
         let checked =
             checked.map_err(|why| unknown(format!("the monitor cannot be asked: {why}")))?;
+        let now = self.clock.now();
         match checked.outcome {
             Outcome::Unknown => {
                 let why = checked.error.unwrap_or_default();
-                Err(unknown(format!("a fresh check cannot say: {why}")))
+                return Err(unknown(format!("a fresh check cannot say: {why}")));
             }
-            Outcome::Ok if a_check_decides(&job.incident) => {
-                Err(Verdict::new(Reason::Recovered, "a fresh check finds it well"))
+            Outcome::Ok if a_check_decides(&job.incident, &job.case, now) => {
+                return Err(Verdict::new(Reason::Recovered, "a fresh check finds it well"));
             }
-            Outcome::Ok | Outcome::Fail => Ok(json!({
-                "state": checked.state, "error": checked.error, "latency_ms": checked.latency_ms,
-            })),
+            Outcome::Fail(failure) if !job.rule.failures.contains(&failure) => {
+                let failure = failure_name(failure);
+                let why =
+                    format!("by now it is {failure}, which rule {} does not answer", job.rule.name);
+                return Err(Verdict::new(Reason::NoRule, why));
+            }
+            Outcome::Ok | Outcome::Fail(_) => {}
         }
+        Ok(json!({
+            "state": checked.state, "error": checked.error, "latency_ms": checked.latency_ms,
+        }))
     }
 
     async fn take_lock(&self, job: &Job) -> Result<HostLock, Verdict> {
@@ -181,7 +192,7 @@ impl Repairer {
             run.map(|run| json!({ "generation": run.generation, "started_at": run.started_at }));
         let intent = Event {
             attempt: Some(attempt.to_owned()),
-            rule: Some(job.rule.clone()),
+            rule: Some(job.rule.name.clone()),
             target: Some(job.rung.clone()),
             action: Some(job.target.action.describe()),
             fencing: Some(job.right.fencing()),
@@ -240,17 +251,10 @@ impl Repairer {
     }
 
     /// The last look, the action, and whether it helped.
-    async fn act(&self, job: &Job, under_way: &UnderWay) -> (ActionResult, String) {
+    async fn act(&self, job: &Job, under_way: &UnderWay) -> End {
         let Job { incident, policy, .. } = job;
-        let now = self.look(job).await;
-        if let Err(verdict) = compare(incident, &job.case, &now, &policy.guards) {
-            return (ActionResult::Refused, verdict.to_string());
-        }
-        if now.ok().and_then(|sight| sight.run) != under_way.run {
-            return (ActionResult::Refused, "the target started anew meanwhile".to_owned());
-        }
-        if !job.right.lasts() || self.clock.now() > under_way.act_until {
-            return (ActionResult::Refused, "it is no longer this replica's turn".to_owned());
+        if let Err(why) = self.may_act(job, under_way).await {
+            return End::refused(why, self.clock.now());
         }
         let order = Order {
             component: incident.component.clone(),
@@ -258,82 +262,106 @@ impl Repairer {
             attempt: under_way.attempt.clone(),
             fencing: under_way.fencing,
         };
-        tracing::info!(
-            component = incident.component,
-            attempt = order.attempt,
-            action = under_way.action,
-            "acting"
-        );
+        let (component, action) = (incident.component.as_str(), under_way.action.as_str());
+        tracing::info!(component, attempt = order.attempt, action, "acting");
         let deadline = policy.timing.act;
         let acted = timeout(deadline + OVERTIME, job.target.action.act(&order, deadline)).await;
         let acted = acted.unwrap_or_else(|_| Err(Trouble::Unknown("it took too long".to_owned())));
-        let otherwise = match &acted {
-            Ok(()) => ActionResult::Unverified,
-            Err(Trouble::Unknown(_)) => ActionResult::Unknown,
+        let acted_at = self.clock.now();
+        let end = |result, note| End { result, note, acted_at };
+        match &acted {
+            Ok(()) | Err(Trouble::Unknown(_)) => {}
             Err(trouble @ Trouble::Failed(_)) => {
-                return (ActionResult::Failed, trouble.to_string());
+                return end(ActionResult::Failed, trouble.to_string());
             }
-            Err(trouble) => return (ActionResult::Refused, trouble.to_string()),
-        };
+            Err(trouble) => return end(ActionResult::Refused, trouble.to_string()),
+        }
         sleep(policy.timing.grace).await;
-        let verified =
-            self.verify(&incident.component, under_way.tools.as_deref(), &policy.timing).await;
+        let tools = under_way.tools.as_deref();
+        let verified = self.verify(component, tools, &policy.timing).await;
         match (verified, acted) {
-            (Ok(()), Ok(())) => (ActionResult::Success, "verified".to_owned()),
+            (Ok(()), Ok(())) => end(ActionResult::Success, "verified".to_owned()),
             (Ok(()), Err(trouble)) => {
-                (ActionResult::Success, format!("verified, although {trouble}"))
+                end(ActionResult::Success, format!("verified, although {trouble}"))
             }
-            (Err(why), Ok(())) => (otherwise, format!("it did not help: {why}")),
-            (Err(why), Err(trouble)) => (otherwise, format!("{trouble}; {why}")),
+            (Err(why), Ok(())) => end(ActionResult::Unverified, format!("it did not help: {why}")),
+            (Err(why), Err(trouble)) => end(ActionResult::Unknown, format!("{trouble}; {why}")),
         }
     }
 
+    /// What speaks against it at the last moment: a person's pause, another configuration, another run
+    /// of the target, another replica.
+    async fn may_act(&self, job: &Job, under_way: &UnderWay) -> Result<(), String> {
+        let Job { incident, policy, .. } = job;
+        let (store, component) = (&*self.store, incident.component.as_str());
+        let paused = marks::is_in_maintenance(store, component, self.clock.now()).await;
+        if paused.map_err(|error| error.to_string())? {
+            return Err("it is in maintenance by now".to_owned());
+        }
+        let now = self.look(job).await;
+        compare(incident, &job.case, &job.rung, &now, &policy.guards)
+            .map_err(|verdict| verdict.to_string())?;
+        if now.ok().and_then(|sight| sight.run) != under_way.run {
+            return Err("the target started anew meanwhile".to_owned());
+        }
+        if !Arc::ptr_eq(policy, &job.configured.borrow()) {
+            return Err("the configuration is another by now".to_owned());
+        }
+        let ends_by = self.clock.now() + milliseconds(policy.timing.act + OVERTIME);
+        if !job.right.lasts() || ends_by > under_way.act_until {
+            return Err("it is no longer this replica's turn".to_owned());
+        }
+        Ok(())
+    }
+
     /// Brings to its end what another replica, or this one before it died, has begun. It does not
-    /// act: whether the action was done can be seen by what it was for.
+    /// act: whether the action was done can be seen by what it was for. Says whether it is ended.
     pub async fn take_over(
         &self,
         right: &Right,
         policy: &Policy,
         component: &str,
         theirs: &UnderWay,
-    ) {
-        let wait = theirs.act_until.saturating_sub(self.clock.now());
-        sleep(Duration::from_millis(wait)).await;
+    ) -> bool {
+        let timing = &policy.timing;
+        // Not longer than a call can take, whatever their clock said.
+        let left = Duration::from_millis(theirs.act_until.saturating_sub(self.clock.now()));
+        sleep(left.min(timing.longest_until_acted())).await;
         if !right.lasts() {
-            return;
+            return false;
         }
         let ours = UnderWay { fencing: right.fencing(), ..theirs.clone() };
-        if let Err(why) = self.freeze(component, &ours, policy.timing.longest()).await {
-            tracing::warn!(component, why, "an action that was begun elsewhere waits");
-            return;
+        // A mark that stands serves as well as ours.
+        if let Err(why) = self.freeze(component, &ours, timing.longest()).await {
+            tracing::debug!(component, why, "another mark keeps the monitor from counting");
         }
-        let (run, acted) = self.acted_meanwhile(policy, theirs).await;
-        let verified = self.verify(component, theirs.tools.as_deref(), &policy.timing).await;
-        let (result, note) = match verified {
-            Ok(()) => (ActionResult::Success, format!("verified by another replica; {acted}")),
-            Err(why) => {
-                (ActionResult::Unknown, format!("its replica did not end it; {acted}; {why}"))
+        let acted_at = self.clock.now().min(theirs.act_until);
+        let end = |result, note| End { result, note, acted_at };
+        let end = match self.acted_meanwhile(policy, theirs).await {
+            Some(false) => {
+                end(ActionResult::Refused, "its replica ended before it acted".to_owned())
+            }
+            acted => {
+                let acted = acted.map_or("whether it was done is unknown", |_| "it was done");
+                match self.verify(component, theirs.tools.as_deref(), timing).await {
+                    Ok(()) => {
+                        let note = format!("verified by another replica; {acted}");
+                        end(ActionResult::Success, note)
+                    }
+                    Err(why) => {
+                        let note = format!("its replica did not end it; {acted}; {why}");
+                        end(ActionResult::Unknown, note)
+                    }
+                }
             }
         };
-        self.end(component, &ours, End { result, note, run }).await;
+        self.end(component, &ours, end).await
     }
 
-    /// The run that the target is in, and what that says about the action.
-    async fn acted_meanwhile(
-        &self,
-        policy: &Policy,
-        theirs: &UnderWay,
-    ) -> (Option<Run>, &'static str) {
-        let Some(target) = policy.targets.get(&theirs.target) else {
-            return (None, "its target is not listed any more");
-        };
+    /// Whether the action was done, as far as the run of its target tells.
+    async fn acted_meanwhile(&self, policy: &Policy, theirs: &UnderWay) -> Option<bool> {
+        let target = policy.targets.get(&theirs.target)?;
         let sight = target.action.look(policy.timing.look).await;
-        let run = sight.ok().and_then(|sight| sight.run);
-        let acted = match (&run, &theirs.run) {
-            (Some(now), Some(before)) if now == before => "it was not done",
-            (Some(_), Some(_)) => "it was done",
-            _ => "whether it was done is unknown",
-        };
-        (run, acted)
+        Some(sight.ok()?.run? != *theirs.run.as_ref()?)
     }
 }

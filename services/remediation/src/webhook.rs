@@ -15,6 +15,7 @@ use crate::clock::Clock;
 const VERSION: &str = "4";
 const MOST_ALERTS: usize = 1_000;
 const LONGEST_TEXT: usize = 300;
+const MOST_LABELS: usize = 20;
 
 /// Alertmanager's body, version 4; keys that are not used here are left out.
 #[derive(Debug, Deserialize)]
@@ -100,17 +101,32 @@ impl Alert {
         self.labels.get("alertname").map_or("", String::as_str)
     }
 
-    /// The component that it is about: by its label `component`, or else the one whose MCP server the
-    /// label `server` names, or else that name itself.
+    /// The name, for people.
+    #[must_use]
+    pub fn short_name(&self) -> String {
+        short(self.name())
+    }
+
+    /// Some of the labels, shortened and redacted: anybody may write what they like there.
+    #[must_use]
+    pub fn short_labels(&self) -> BTreeMap<String, String> {
+        let labels = self.labels.iter().take(MOST_LABELS);
+        labels.map(|(name, value)| (short(name), short(value))).collect()
+    }
+
+    /// The component that it is about, which the monitor knows: by its label `component`, or else the
+    /// one whose MCP server the label `server` names, or else that name itself.
     #[must_use]
     pub fn component<'a>(&'a self, inventory: &'a BTreeMap<String, Member>) -> Option<&'a str> {
-        let label =
-            |name: &str| self.labels.get(name).map(String::as_str).filter(|it| !it.is_empty());
-        label("component").or_else(|| {
-            let server = label("server")?;
-            let of = inventory.iter().find(|(_, member)| member.server.as_deref() == Some(server));
-            Some(of.map_or(server, |(name, _)| name.as_str()))
-        })
+        let label = |name: &str| self.labels.get(name).filter(|text| !text.is_empty());
+        // What the monitor does not know cannot be verified; and anybody may write a label.
+        let known = |name: &String| inventory.get_key_value(name).map(|(name, _)| name.as_str());
+        if let Some(component) = label("component") {
+            return known(component);
+        }
+        let server = label("server")?;
+        let of = inventory.iter().find(|(_, member)| member.server.as_ref() == Some(server));
+        of.map(|(name, _)| name.as_str()).or_else(|| known(server))
     }
 
     /// The failure in its label `failure`; `other` when there is none that is known.
@@ -123,11 +139,20 @@ impl Alert {
     /// The incident that it would open.
     #[must_use]
     pub fn incident(&self, inventory: &BTreeMap<String, Member>, now: u64) -> Option<Incident> {
+        // An alert that began in our future has just begun.
+        let began = self.began().map_or(now, |began| began.min(now));
+        self.incident_since(inventory, began, now)
+    }
+
+    fn incident_since(
+        &self,
+        inventory: &BTreeMap<String, Member>,
+        began: u64,
+        now: u64,
+    ) -> Option<Incident> {
         let component = self.component(inventory)?;
         let member = inventory.get(component);
         let kind = member.map_or("alert", |member| member.kind.as_str());
-        // An alert that began in our future has just begun.
-        let began = self.began().map_or(now, |began| began.min(now));
         let mut incident =
             Incident::new(component, kind, self.failure(), Origin::Alertmanager, began, now);
         if let Some(member) = member {
@@ -157,15 +182,21 @@ pub async fn receive(
         return Ok(match incident::open(store, &incident).await? {
             Opened::New(incident) => Received::Opened(incident),
             Opened::Joined(incident) => Received::Known(incident),
-            Opened::Over => Received::Known(incident),
+            // It ended with another alert, or the monitor saw it well; this one fires still.
+            Opened::Over => {
+                let again = alert.incident_since(inventory, now, now);
+                let again = again.unwrap_or(incident);
+                match incident::open(store, &again).await? {
+                    Opened::New(incident) => Received::Opened(incident),
+                    Opened::Joined(_) | Opened::Over => Received::Known(again),
+                }
+            }
         });
     }
     let component = incident.component;
     // What the monitor sees is not over because an alert is.
-    let open = incident::open_incident(store, &component).await?;
-    let by_alert = open.is_some_and(|open| open.origin == Origin::Alertmanager);
-    let ended = by_alert
-        && incident::resolve_own(store, &component, now, Origin::Alertmanager).await?.is_some();
+    let ended =
+        incident::resolve_sole(store, &component, now, Origin::Alertmanager).await?.is_some();
     Ok(Received::Resolved { component, ended })
 }
 
@@ -198,8 +229,7 @@ mod tests {
         assert_eq!(incident.key, "shop@1767225600500");
         assert_eq!((incident.kind.as_str(), incident.failure), ("mcp", Failure::Timeout));
         assert!(!incident.evidence.error.unwrap().contains("abcdef"), "secrets are redacted");
-        let other = BTreeMap::new();
-        assert_eq!(read.alerts[0].component(&other), Some("boutique"));
+        assert_eq!(read.alerts[0].component(&BTreeMap::new()), None, "nobody knows it");
     }
 
     #[test]

@@ -40,10 +40,20 @@ pub(crate) struct Repairs {
     state: Option<TempDir>,
 }
 
+/// Whether there is something that the user allowed to be acted on.
+fn has_own(settings: &Settings) -> bool {
+    [RULES, TARGETS].iter().any(|table| !settings.tables(table).is_empty())
+}
+
 impl Repairs {
     /// Notes what is wrong with the keys of remediation.
     pub(crate) fn check(settings: &mut Settings) {
-        Config::read(settings);
+        if has_own(settings) {
+            // Two processes with this file would both act.
+            Config::of_service(settings);
+        } else {
+            Config::read(settings);
+        }
     }
 
     /// Builds it with the configured rules, and one for the demo's server where that is watched.
@@ -64,14 +74,15 @@ impl Repairs {
         }
         let key = "remediation.monitor.url";
         sources = sources.flag(MCPMON, key, unset(key).then(|| monitor.url()));
-        if let Some(token) =
-            monitor.operate_token.as_ref().filter(|_| unset("remediation.monitor.token"))
+        // Our own monitor's token is for our own monitor.
+        let keys = ["url", "token", "token_file"].map(|key| format!("remediation.monitor.{key}"));
+        if let Some(token) = &monitor.operate_token
+            && keys.iter().all(|key| unset(key))
         {
-            sources =
-                sources.flag(MCPMON, "remediation.monitor.token", Some(token.expose_secret()));
+            sources = sources.flag(MCPMON, &keys[1], Some(token.expose_secret()));
         }
         // Of the user's own rules it must be known after a restart what was done.
-        let kept = known.is_set("coordination.state_dir") || !known.tables(RULES).is_empty();
+        let kept = known.is_set("coordination.state_dir") || has_own(&known);
         let state = if kept { None } else { Some(tempfile::tempdir().or_failed_start()?) };
         let directory = state.as_ref().map(|state| state.path().display().to_string());
         sources = sources.flag(MCPMON, "coordination.state_dir", directory);

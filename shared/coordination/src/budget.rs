@@ -67,8 +67,8 @@ impl Spent {
             next.stopped = true;
             return (Decision::Stop, next);
         }
-        if now < next.not_before {
-            return (Decision::Wait(next.not_before), next);
+        if let Some(until) = next.not_before(limits, now) {
+            return (Decision::Wait(until), next);
         }
         next.attempts.push(Attempt { id: id.to_owned(), at: now });
         let spent = number(next.attempts.len());
@@ -76,10 +76,14 @@ impl Spent {
         (Decision::Go(spent), next)
     }
 
-    /// Before when nothing more may be spent, in Unix milliseconds.
+    /// Before when nothing more may be spent, in Unix milliseconds, if that lies ahead. Never further
+    /// ahead than the longest pause: whoever wrote it may have had a clock that ran ahead.
     #[must_use]
-    pub fn not_before(&self) -> Option<u64> {
-        (self.not_before > 0).then_some(self.not_before)
+    pub fn not_before(&self, limits: &Limits, now: u64) -> Option<u64> {
+        let longest =
+            milliseconds(limits.longest_pause.mul_f64(1.0 + limits.jitter.clamp(0.0, 1.0)));
+        let until = self.not_before.min(now.saturating_add(longest));
+        (until > now).then_some(until)
     }
 
     /// How many attempts count at `now`.
@@ -133,6 +137,22 @@ pub async fn spend(
         }
         let position = position_after(last, now);
         Change::Write { position, value: next, ttl: None, result: decision }
+    })
+    .await
+}
+
+/// Spends whatever is left: nothing more until a person resets it, also when the window is over.
+///
+/// # Errors
+/// When the store cannot be asked, or what it holds is no budget.
+pub async fn stop(store: &dyn Store, name: &str, now: u64) -> Result<(), Error> {
+    typed::change(store, &key(name), |stored: Option<(u64, Spent)>| {
+        let (last, spent) = stored.map_or_else(Default::default, |(at, spent)| (Some(at), spent));
+        if spent.stopped {
+            return Change::Keep(());
+        }
+        let value = Spent { stopped: true, ..spent };
+        Change::Write { position: position_after(last, now), value, ttl: None, result: () }
     })
     .await
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::open::{
-    Opened, last_incident, last_incidents, open, open_incident, resolve, resolve_own,
+    Opened, last_incident, last_incidents, open, open_incident, resolve, resolve_own, resolve_sole,
 };
 use crate::store::{Error, Key, Store};
 

@@ -15,7 +15,7 @@ use crate::budgets;
 use crate::case::{self, Case, Said};
 use crate::decide;
 use crate::news;
-use crate::policy::Policy;
+use crate::policy::{Mode, Policy};
 use crate::verdict::{Reason, Verdict};
 use crate::words::milliseconds;
 
@@ -29,7 +29,6 @@ impl Engine {
         verdict: &Verdict,
         policy: &Policy,
     ) -> Result<(), store::Error> {
-        // What passes by itself in a moment is no news after each action.
         if known.reason() == Some(verdict.reason) {
             return Ok(());
         }
@@ -49,12 +48,14 @@ impl Engine {
         self.repairer.counts.decided(component, verdict.reason);
         if verdict.reason == Reason::CircuitOpen {
             let guards = &policy.guards;
-            budgets::open_circuit(self.store(), component, &known.next_attempt(), guards, now)
-                .await?;
+            budgets::open_circuit(self.store(), component, guards, now).await?;
         }
         if let Some(what) = worth_telling(verdict, policy, incident, known) {
+            // An escalation says why by itself.
+            let escalated = matches!(what, What::Escalated { .. });
+            let detail = if escalated { "" } else { verdict.detail.as_str() };
             let id = format!("{}:{}:{}", incident.key, verdict.reason, known.tried.len());
-            let item = news::about(&id, component, &incident.key, now, what, &verdict.detail);
+            let item = news::about(&id, component, &incident.key, now, what, detail);
             news::publish(self.store(), &item).await;
         }
         let said = Said { verdict: verdict.clone(), since: now };
@@ -75,7 +76,7 @@ impl Engine {
             state.open.iter().map(|incident| incident.key.as_str()).collect();
         for (component, case) in &state.cases {
             let over = !open.contains(case.incident.as_str()) && case.under_way.is_none();
-            if !over || (case.said.is_none() && case.approved_at.is_none()) {
+            if !over || (case.said.is_none() && case.approved.is_none()) {
                 continue;
             }
             let ended = Event::about("resolved", component, &case.incident);
@@ -84,7 +85,7 @@ impl Engine {
             }
             case::change(self.store(), component, self.now(), |stored| {
                 let mut stored = stored.filter(|stored| stored.incident == case.incident)?;
-                (stored.said, stored.approved_at) = (None, None);
+                (stored.said, stored.approved) = (None, None);
                 Some(stored)
             })
             .await?;
@@ -98,7 +99,7 @@ impl Engine {
         state: &State,
         policy: &Policy,
     ) -> Result<Option<u64>, store::Error> {
-        let failing = decide::storm(&policy.guards, &state.inventory);
+        let failing = decide::storm(&policy.guards, &state.inventory, self.now());
         let cool_down = policy.guards.storm_cool_down;
         if failing.is_empty() || state.open.is_empty() {
             let calm = |seen: u64| seen.saturating_add(milliseconds(cool_down));
@@ -175,9 +176,15 @@ fn worth_telling(
         Reason::CircuitOpen => Some(What::CircuitOpen),
         Reason::AwaitingApproval => {
             let rule = policy.rule(&incident.component, incident.failure)?;
-            let target = policy.targets.get(rule.rung(case.tried.len())?)?;
+            let target = policy.targets.get(rule.rung(case.made())?)?;
             let until = verdict.until.unwrap_or(incident.expires_at);
             Some(What::AwaitingApproval { action: target.action.describe(), until })
+        }
+        // It stays so until a person does something.
+        Reason::TargetAbsent | Reason::TargetUnreadable | Reason::GenerationChanged => {
+            let rule = policy.rule(&incident.component, incident.failure)?;
+            let why = verdict.detail.clone();
+            (rule.mode != Mode::DryRun).then_some(What::Escalated { why })
         }
         _ => None,
     }

@@ -1,5 +1,6 @@
 //! `POST /v1/alerts`: Alertmanager's webhook.
 
+use actix_web::http::StatusCode;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use mcpmon_bootstrap::http::{Problem, Scope, body};
@@ -16,7 +17,15 @@ pub(super) async fn receive(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    if let Err(problem) = state.tokens.check(Scope::Webhook, request.headers()) {
+    // Whoever may report trouble may have things restarted: never open, on loopback either.
+    let open = state.tokens.open_keys().find(|key| key.ends_with("webhook_token"));
+    let refused = open.map(|key| {
+        let detail = format!("the scope webhook is closed until {key} or {key}_file is set");
+        Problem::new(StatusCode::FORBIDDEN, detail)
+    });
+    let allowed = refused.map_or(Ok(()), Err);
+    let allowed = allowed.and_then(|()| state.tokens.check(Scope::Webhook, request.headers()));
+    if let Err(problem) = allowed {
         body::abandon(payload);
         return Err(problem);
     }
@@ -45,10 +54,10 @@ async fn nobody(state: &State, alert: &Alert) -> Result<(), Problem> {
     if !state.first_time(alert) {
         return Ok(());
     }
-    let detail = format!("alert {} names no component and no server", alert.name());
+    let detail = format!("alert {} names no component that the monitor knows", alert.short_name());
     let event = Event {
         verdict: Some(Verdict::new(Reason::NoComponent, detail)),
-        evidence: json!({ "labels": alert.labels, "status": alert.status }),
+        evidence: json!({ "labels": alert.short_labels(), "status": alert.status }),
         ..Event::new("decision")
     };
     state.counts.decided("_other", Reason::NoComponent);

@@ -1,20 +1,21 @@
 //! What a person tells remediation, or asks of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use mcpmon_bootstrap::http::{Problem, Scope, body};
-use mcpmon_coordination::incident;
 use mcpmon_coordination::marks::{self, Maintenance};
+use mcpmon_coordination::{incident, inventory};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{BODY_TIME, LARGE_BODY, SMALL_BODY, Shared, State, bad, internal, unavailable};
 use crate::audit::Event;
-use crate::case::{self, Case};
+use crate::case::{self, Approval, Case};
 use crate::explain::{self, Question};
 use crate::verdict::Reason;
 use crate::{budgets, engine};
@@ -39,7 +40,7 @@ pub(super) async fn explain(
 /// Which incident is approved.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Approval {
+struct Approved {
     key: String,
 }
 
@@ -50,7 +51,7 @@ pub(super) async fn approve(
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let body = read(&state, &request, payload, SMALL_BODY).await?;
-    let Approval { key } = parse(&body)?;
+    let Approved { key } = parse(&body)?;
     let store = &*state.store;
     let component = key.rsplit_once('@').map_or("", |(component, _)| component);
     let open = incident::open_incident(store, component).await.map_err(unavailable)?;
@@ -76,7 +77,7 @@ pub(super) async fn approve(
     .await?;
     let changed = case::change(store, component, now, |stored| {
         let mut case = Case::of(&open, stored);
-        case.approved_at = Some(now);
+        case.approved = Some(Approval { at: now, tried: case.tried.len() });
         Some(case)
     });
     changed.await.map_err(unavailable)?;
@@ -108,9 +109,11 @@ pub(super) async fn pause(
     if reason.trim().is_empty() || reason.chars().count() > LONGEST_REASON {
         return Err(bad("`reason` must say why, in 1 to 200 characters"));
     }
-    let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if component.is_empty() || component.len() > 64 || !component.chars().all(legal) {
-        return Err(bad("`component` must be a component's name, or `_all`"));
+    let known = known_components(&state).await?;
+    if component != marks::ALL && !known.contains(&component) {
+        let known = known.into_iter().collect::<Vec<_>>().join(", ");
+        let detail = format!("there is no component `{component}`; there are {known}, and `_all`");
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
     let now = state.clock.now();
     // Some days in milliseconds.
@@ -125,6 +128,14 @@ pub(super) async fn pause(
     Ok(HttpResponse::Ok().json(window))
 }
 
+/// Those that the monitor knows, and those of the rules.
+async fn known_components(state: &State) -> Result<BTreeSet<String>, Problem> {
+    let inventory = inventory::read(&*state.store).await.map_err(unavailable)?;
+    let policy = state.policy.borrow().clone();
+    let of_rules = policy.rules.iter().map(|rule| rule.component.clone());
+    Ok(inventory.into_keys().chain(of_rules).collect())
+}
+
 /// Closes a maintenance window.
 pub(super) async fn resume(
     state: Shared,
@@ -132,17 +143,19 @@ pub(super) async fn resume(
     component: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     state.tokens.check(Scope::Operate, request.headers())?;
-    let ended = marks::end_maintenance(&*state.store, &component).await.map_err(unavailable)?;
-    if !ended {
+    let store = &*state.store;
+    let windows = marks::Marks::read(store).await.map_err(unavailable)?.maintenance;
+    if !windows.contains_key(component.as_str()) {
         let detail = format!("`{component}` is not paused");
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
     let event = Event {
-        component: Some(component.into_inner()),
+        component: Some(component.clone()),
         note: Some("resumed".to_owned()),
         ..Event::new("operator")
     };
     record(&state, event).await?;
+    marks::end_maintenance(store, &component).await.map_err(unavailable)?;
     state.wake.notify_one();
     Ok(HttpResponse::NoContent().finish())
 }

@@ -11,6 +11,7 @@ use mcpmon_coordination::budget::Limits;
 use super::{GROUPS, Guards, Mode, Policy, TARGETS, Target, Timing, rules};
 use crate::action::{KINDS, Kind, allowed_commands, kind};
 use crate::protected::Protected;
+use crate::words;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -184,7 +185,7 @@ fn group(settings: &mut Settings, name: &str, default: usize) -> usize {
 }
 
 fn timing(s: &mut Settings) -> Timing {
-    Timing {
+    let timing = Timing {
         look: s.seconds(
             "remediation.look_seconds",
             Duration::from_secs(5),
@@ -221,5 +222,14 @@ fn timing(s: &mut Settings) -> Timing {
             "So many good checks in a row mean that it is well.",
             within(1..=100),
         ),
+    };
+    if timing.verify < timing.verify_every * timing.verify_checks {
+        let problem = format!(
+            "leaves no time for {} checks, one every {}",
+            timing.verify_checks,
+            words::time(timing.verify_every)
+        );
+        s.reject("remediation.verify_seconds", problem);
     }
+    timing
 }

@@ -107,11 +107,11 @@ fn rule(
                 .ok_or_else(|| format!("is empty; expected names of `{TARGETS}`"))
         },
     );
-    let mode = keys.optional(
+    let own = keys.optional(
         "mode",
         "How far it goes: `dry_run`, `approve` or `act`; by default `remediation.mode`.",
     );
-    let mode = mode.or(default.map(|rule| rule.mode)).unwrap_or(Mode::DryRun);
+    let mode = own.or(default.map(|rule| rule.mode)).or(mode).unwrap_or(Mode::DryRun);
     Some(Rule {
         name: name.to_owned(),
         component: component?,

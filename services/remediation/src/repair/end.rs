@@ -6,7 +6,6 @@ use mcpmon_coordination::marks;
 use mcpmon_coordination::repair::{News, What};
 
 use super::Repairer;
-use crate::action::Run;
 use crate::audit::{Appended, Event};
 use crate::case::{self, ActionResult, Tried, UnderWay};
 use crate::news;
@@ -19,15 +18,22 @@ const CHECKS_TO_BELIEVE: usize = 2;
 pub(super) struct End {
     pub(super) result: ActionResult,
     pub(super) note: String,
-    /// The run that the target is in now.
-    pub(super) run: Option<Run>,
+    /// When the target had been acted on, in Unix milliseconds.
+    pub(super) acted_at: u64,
+}
+
+impl End {
+    /// Nothing was done.
+    pub(super) fn refused(why: String, now: u64) -> Self {
+        Self { result: ActionResult::Refused, note: why, acted_at: now }
+    }
 }
 
 impl Repairer {
-    /// Writes down how it ended. The audit comes first: whoever takes over after a crash in between
-    /// finds it there.
-    pub(super) async fn end(&self, component: &str, under_way: &UnderWay, end: End) {
-        let End { result, note, run } = end;
+    /// Writes down how it ended, and says whether that is on record. The audit comes first: whoever
+    /// takes over after a crash in between finds it there; and when it cannot be written the case stays
+    /// as it is, for whoever takes over to write it.
+    pub(super) async fn end(&self, component: &str, under_way: &UnderWay, end: End) -> bool {
         let now = self.clock.now();
         let took = Duration::from_millis(now.saturating_sub(under_way.began_at));
         let incident = incident_of(&under_way.attempt);
@@ -36,25 +42,20 @@ impl Repairer {
             target: Some(under_way.target.clone()),
             action: Some(under_way.action.clone()),
             fencing: Some(under_way.fencing),
-            result: Some(result),
+            result: Some(end.result),
             took_ms: u64::try_from(took.as_millis()).ok(),
-            note: Some(note.clone()),
+            note: Some(end.note.clone()),
             ..Event::about("outcome", component, incident)
         };
-        let appended = self.audit.append(now, outcome).await;
-        tracing::info!(
-            component,
-            attempt = under_way.attempt,
-            result = result.as_str(),
-            note,
-            "an action ended"
-        );
-        if !matches!(appended, Ok(Appended::Known)) {
-            self.counts.acted(component, &under_way.kind, result, took);
-            self.tell(component, under_way, result, &note, took).await;
+        let (result, note) = (end.result.as_str(), end.note.as_str());
+        tracing::info!(component, attempt = under_way.attempt, result, note, "an action ended");
+        let Ok(appended) = self.audit.append(now, outcome).await else { return false };
+        if appended != Appended::Known {
+            self.counts.acted(component, &under_way.kind, end.result, took);
+            self.tell(component, under_way, end.result, &end.note, took).await;
         }
-        self.close(component, under_way, result, run).await;
-        if result == ActionResult::Success {
+        self.close(component, under_way, &end).await;
+        if end.result == ActionResult::Success {
             // Not in half a minute: now.
             for _ in 0..CHECKS_TO_BELIEVE {
                 if let Err(why) = self.monitor.check(component).await {
@@ -62,6 +63,7 @@ impl Repairer {
                 }
             }
         }
+        true
     }
 
     async fn tell(
@@ -95,21 +97,25 @@ impl Repairer {
     }
 
     /// Frees the component for the next action, and for the monitor's counting.
-    async fn close(
-        &self,
-        component: &str,
-        under_way: &UnderWay,
-        result: ActionResult,
-        run: Option<Run>,
-    ) {
+    async fn close(&self, component: &str, under_way: &UnderWay, end: &End) {
         let store = &*self.store;
         let now = self.clock.now();
+        let incident = incident_of(&under_way.attempt);
         let closed = case::change(store, component, now, |stored| {
-            let mut case = stored?;
-            let ours = case.under_way.take().filter(|it| it.attempt == under_way.attempt)?;
-            let run = run.clone();
-            let tried = Tried { attempt: ours.attempt, target: ours.target, at: now, result, run };
-            case.tried.push(tried);
+            let mut case = stored.filter(|case| case.incident == incident)?;
+            let is_this = |attempt: &str| attempt == under_way.attempt;
+            if case.under_way.as_ref().is_some_and(|it| is_this(&it.attempt)) {
+                case.under_way = None;
+            }
+            // After a lost reply it stands there already.
+            if case.tried.iter().all(|tried| !is_this(&tried.attempt)) {
+                case.tried.push(Tried {
+                    attempt: under_way.attempt.clone(),
+                    target: under_way.target.clone(),
+                    acted_at: end.acted_at,
+                    result: end.result,
+                });
+            }
             case.said = None;
             Some(case)
         });

@@ -1,6 +1,6 @@
 //! Whether an action helped: the monitor checks, end to end.
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Repairer;
 use crate::monitor::{Checked, Outcome};
@@ -20,9 +20,10 @@ impl Repairer {
         let over = Instant::now() + timing.verify;
         let mut good = 0;
         loop {
-            let why = match self.monitor.check(component).await {
-                Ok(checked) => wrong(&checked, tools),
-                Err(why) => Some(format!("the monitor cannot be asked: {why}")),
+            let why = match timeout_at(over, self.monitor.check(component)).await {
+                Ok(Ok(checked)) => wrong(&checked, tools),
+                Ok(Err(why)) => Some(format!("the monitor cannot be asked: {why}")),
+                Err(_) => return Err("the time was over before a check was".to_owned()),
             };
             match why {
                 None => good += 1,
@@ -43,7 +44,7 @@ impl Repairer {
 fn wrong(checked: &Checked, tools: Option<&str>) -> Option<String> {
     let error = checked.error.as_deref().unwrap_or("without a word");
     match checked.outcome {
-        Outcome::Fail => Some(format!("still {}: {error}", checked.state)),
+        Outcome::Fail(_) => Some(format!("still {}: {error}", checked.state)),
         Outcome::Unknown => Some(format!("a check cannot say: {error}")),
         Outcome::Ok if tools.is_some() && checked.tools_hash.as_deref() != tools => {
             Some("it answers, but its tools are not those of before".to_owned())
@@ -54,6 +55,8 @@ fn wrong(checked: &Checked, tools: Option<&str>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use mcpmon_coordination::incident::Failure;
+
     use super::*;
 
     #[test]
@@ -71,7 +74,7 @@ mod tests {
         for tools in [Some("b"), None] {
             assert!(wrong(&checked(Outcome::Ok, tools), Some("a")).unwrap().contains("tools"));
         }
-        let still = wrong(&checked(Outcome::Fail, None), None).unwrap();
+        let still = wrong(&checked(Outcome::Fail(Failure::ConnectionRefused), None), None).unwrap();
         assert_eq!(still, "still unhealthy: refused");
         assert!(wrong(&checked(Outcome::Unknown, Some("a")), Some("a")).is_some());
     }

@@ -6,6 +6,7 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a broken assumption fails the test")]
 
+mod flaky;
 mod history;
 mod invariants;
 mod replica;

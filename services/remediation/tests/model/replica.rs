@@ -39,7 +39,7 @@ impl Replica {
         let (_, policy) = watch::channel(Arc::new(policy(world)));
         let engine = Engine {
             repairer: Repairer {
-                store: world.store.clone(),
+                store: world.redis.clone(),
                 audit: Audit::open(folder, &format!("replica {number}")).unwrap(),
                 monitor: Arc::new(Seen(world.clone())),
                 locks: folder.join("locks"),
@@ -54,7 +54,7 @@ impl Replica {
             board: watch::Sender::default(),
             wake: Arc::new(Notify::new()),
         };
-        let store = world.store.clone();
+        let store = world.redis.clone();
         let leading = stop.clone();
         Self {
             tasks: [

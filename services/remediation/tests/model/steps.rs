@@ -1,6 +1,7 @@
 //! Random sequences.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mcpmon_coordination::marks::{self, Maintenance};
@@ -29,6 +30,8 @@ enum Step {
     Pause(usize),
     Resume(usize),
     CloseCircuit(usize),
+    /// Redis loses commands and replies, or does not any more.
+    Redis(bool),
     /// So many tenths of seconds pass.
     Time(u64),
 }
@@ -53,6 +56,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => component.clone().prop_map(Step::Pause),
         1 => component.clone().prop_map(Step::Resume),
         1 => component.prop_map(Step::CloseCircuit),
+        2 => any::<bool>().prop_map(Step::Redis),
         // Within an action, within a verification, beyond a lease, beyond a pause.
         8 => prop_oneof![1_u64..20, 20_u64..200, 200_u64..1_000, 1_000_u64..6_000].prop_map(Step::Time),
     ]
@@ -93,17 +97,18 @@ async fn happen(
         Step::Pause(component) => {
             let until = now + 120_000;
             let window = Maintenance { until, reason: "model".to_owned() };
-            marks::start_maintenance(&*world.store, &name(component), &window, now).await.unwrap();
+            marks::start_maintenance(world.store(), &name(component), &window, now).await.unwrap();
             world.parts().get_mut(&name(component)).unwrap().paused_until = until;
         }
         Step::Resume(component) => {
-            marks::end_maintenance(&*world.store, &name(component)).await.unwrap();
+            marks::end_maintenance(world.store(), &name(component)).await.unwrap();
             world.parts().get_mut(&name(component)).unwrap().paused_until = 0;
         }
         Step::CloseCircuit(component) => {
-            mcp_remediation::budgets::reset(&*world.store, &name(component), now).await.unwrap();
+            mcp_remediation::budgets::reset(world.store(), &name(component), now).await.unwrap();
             world.history().closed(&name(component), now);
         }
+        Step::Redis(stumbles) => world.redis.stumbles.store(*stumbles, Ordering::Relaxed),
         Step::Time(tenths) => sleep(Duration::from_millis(tenths * 100)).await,
     }
 }
@@ -131,6 +136,7 @@ fn run(steps: &[Step]) {
         for step in steps {
             happen(&world, &mut replicas, folder.path(), step).await;
         }
+        world.redis.stumbles.store(false, Ordering::Relaxed);
         // Whatever is under way comes to its end.
         sleep(Duration::from_secs(600)).await;
         monitor.abort();

@@ -14,6 +14,7 @@ use mcpmon_coordination::{Incident, Key, Memory};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use crate::flaky::Flaky;
 use crate::history::{Act, History};
 
 /// When the simulation begins.
@@ -55,7 +56,8 @@ pub(crate) struct Part {
 #[derive(Debug)]
 pub(crate) struct World {
     begin: Instant,
-    pub(crate) store: Arc<Memory>,
+    /// As the replicas reach it; people and the monitor reach it always.
+    pub(crate) redis: Arc<Flaky>,
     pub(crate) parts: Mutex<BTreeMap<String, Part>>,
     pub(crate) history: Mutex<History>,
 }
@@ -79,7 +81,7 @@ impl World {
         };
         Arc::new(Self {
             begin: Instant::now(),
-            store: Arc::new(Memory::new()),
+            redis: Arc::default(),
             parts: Mutex::new((0..count).map(part).collect()),
             history: Mutex::default(),
         })
@@ -92,6 +94,10 @@ impl World {
     pub(crate) fn clock(self: &Arc<Self>) -> Clock {
         let world = self.clone();
         Clock::new(move || world.now())
+    }
+
+    pub(crate) fn store(&self) -> &Memory {
+        &self.redis.memory
     }
 
     pub(crate) fn parts(&self) -> MutexGuard<'_, BTreeMap<String, Part>> {
@@ -114,7 +120,7 @@ impl World {
     /// One check, which counts unless the component is being repaired.
     async fn look(&self, name: &str) -> Part {
         let now = self.now();
-        let repairing = mcpmon_coordination::marks::is_repairing(&*self.store, name).await.unwrap();
+        let repairing = mcpmon_coordination::marks::is_repairing(self.store(), name).await.unwrap();
         let (part, open, over) = {
             let mut parts = self.parts();
             let part = parts.get_mut(name).unwrap();
@@ -139,10 +145,10 @@ impl World {
         if let Some(began) = open.filter(|_| !in_maintenance) {
             let incident =
                 Incident::new(name, "mcp", Failure::ConnectionRefused, Origin::Monitor, began, now);
-            incident::open(&*self.store, &incident).await.unwrap();
+            incident::open(self.store(), &incident).await.unwrap();
         }
         if over {
-            incident::resolve(&*self.store, name, now).await.unwrap();
+            incident::resolve(self.store(), name, now).await.unwrap();
         }
         self.write(name, &part, now).await;
         part
@@ -163,7 +169,7 @@ impl World {
             } },
         });
         let key = Key::new(&["component", name]);
-        typed::change(&*self.store, &key, |stored: Option<typed::Placed<Value>>| {
+        typed::change(self.store(), &key, |stored: Option<typed::Placed<Value>>| {
             let position = position_after(stored.map(|(at, _)| at), now);
             Change::Write { position, value: record.clone(), ttl: None, result: () }
         })
@@ -183,7 +189,11 @@ impl Monitor for Seen {
         let part = self.0.look(component).await;
         let tools = mcpmon_coordination::inventory::tools_hash([("t", part.tools)].into_iter());
         Ok(Checked {
-            outcome: if part.well { Outcome::Ok } else { Outcome::Fail },
+            outcome: if part.well {
+                Outcome::Ok
+            } else {
+                Outcome::Fail(Failure::ConnectionRefused)
+            },
             state: String::new(),
             error: None,
             latency_ms: None,

@@ -1,7 +1,7 @@
 //! The demo's server as something that can be restarted: a child process, and the endpoint at which
 //! remediation restarts it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
@@ -142,8 +142,15 @@ async fn stop(child: Option<Child>) {
 struct Operated {
     token: String,
     restart: mpsc::Sender<Restart>,
-    /// The greatest fencing number, and the last attempt, that were followed.
+    /// The greatest fencing number, and the last attempt that was carried out.
     last: Mutex<(u64, String)>,
+}
+
+impl Operated {
+    fn last(&self) -> MutexGuard<'_, (u64, String)> {
+        // Two assignments, each whole by itself.
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A restart, unless it was asked for already, or by somebody who has been replaced meanwhile.
@@ -159,21 +166,24 @@ async fn answer(operated: State<Arc<Operated>>, headers: HeaderMap) -> (StatusCo
         return (StatusCode::BAD_REQUEST, expected.to_owned());
     };
     {
-        let mut last = operated.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = operated.last();
         if last.1 == attempt {
             return (StatusCode::OK, "it was restarted for this already\n".to_owned());
         }
         if fencing < last.0 {
             return (StatusCode::CONFLICT, format!("number {} was here already\n", last.0));
         }
-        *last = (fencing, attempt.to_owned());
+        last.0 = fencing;
     }
     let (reply, result) = oneshot::channel();
     if operated.restart.send(reply).await.is_err() {
         return (StatusCode::GONE, "the demo is stopping\n".to_owned());
     }
     match result.await {
-        Ok(Ok(())) => (StatusCode::OK, "restarted\n".to_owned()),
+        Ok(Ok(())) => {
+            operated.last().1 = attempt.to_owned();
+            (StatusCode::OK, "restarted\n".to_owned())
+        }
         Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         Err(_) => (StatusCode::GONE, "the demo is stopping\n".to_owned()),
     }

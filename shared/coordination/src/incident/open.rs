@@ -16,6 +16,10 @@ use crate::typed::{self, Change, position_after};
 /// How long a resolved incident is remembered, so that a late report does not open it again.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How often a report that says nothing new is written down, in milliseconds: one comes with every
+/// check.
+const REFRESHED: u64 = 60_000;
+
 /// The document of a component's last incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Last {
@@ -48,10 +52,11 @@ pub async fn open(store: &dyn Store, incident: &Incident) -> Result<Opened, Erro
         let position = position_after(last, incident.slot);
         match stored {
             Some(mut known) if known.incident.state == State::Opened => {
+                let is_news = known.origins.insert(incident.origin) | refresh(&mut known, incident);
                 let joined = known.incident.clone();
                 let opened = Opened::Joined(joined.clone());
                 let result = (opened, (!known.published).then_some(joined));
-                if known.origins.insert(incident.origin) {
+                if is_news {
                     Change::Write { position, value: known, ttl: None, result }
                 } else {
                     Change::Keep(result)
@@ -73,6 +78,23 @@ pub async fn open(store: &dyn Store, incident: &Incident) -> Result<Opened, Erro
         send(store, &unpublished, incident.slot).await?;
     }
     Ok(opened)
+}
+
+/// Takes over what a later report knows better. The monitor's check says what fails now; anybody's
+/// report says that it is not over.
+fn refresh(known: &mut Last, report: &Incident) -> bool {
+    let known = &mut known.incident;
+    let seen_by_check = report.origin == Origin::Monitor;
+    let fails_otherwise = seen_by_check && known.failure != report.failure;
+    if report.slot < known.slot || !(fails_otherwise || report.slot >= known.slot + REFRESHED) {
+        return false;
+    }
+    if seen_by_check {
+        known.failure = report.failure;
+        known.evidence.clone_from(&report.evidence);
+    }
+    (known.slot, known.expires_at) = (report.slot, expiry(report.slot));
+    true
 }
 
 /// Says that the component is well again: closes its open incident and sends that. Gives the
@@ -100,6 +122,19 @@ pub async fn resolve_own(
     origin: Origin,
 ) -> Result<Option<Incident>, Error> {
     close(store, component, slot, |origins| origins.contains(&origin)).await
+}
+
+/// [`resolve`], if nobody but `origin` has reported the open incident.
+///
+/// # Errors
+/// When the store cannot be asked. The same call again is safe.
+pub async fn resolve_sole(
+    store: &dyn Store,
+    component: &str,
+    slot: u64,
+    origin: Origin,
+) -> Result<Option<Incident>, Error> {
+    close(store, component, slot, |origins| origins.iter().all(|other| *other == origin)).await
 }
 
 async fn close(
