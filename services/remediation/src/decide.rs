@@ -288,3 +288,6 @@ fn approved(facts: &Facts<'_>, rule: &Rule, target: &Target) -> Result<(), Verdi
 pub fn a_check_decides(incident: &Incident) -> bool {
     incident.origin == Origin::Monitor
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,6 +55,10 @@ pub(crate) struct State {
     pub(crate) nobodies: Mutex<HashSet<String>>,
 }
 
+fn name_of(alert: &Alert) -> String {
+    format!("{:?} {}", alert.labels, alert.starts_at)
+}
+
 /// So many are remembered.
 const NOBODIES: usize = 1_000;
 
@@ -68,7 +72,13 @@ impl State {
         if seen.len() >= NOBODIES {
             seen.clear();
         }
-        seen.insert(format!("{:?} {}", alert.labels, alert.starts_at))
+        seen.insert(name_of(alert))
+    }
+
+    /// It is not on record after all, and comes again.
+    fn forget(&self, alert: &Alert) {
+        let mut seen = self.nobodies.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.remove(&name_of(alert));
     }
 }
 

@@ -1,13 +1,14 @@
 //! What a person tells remediation, or asks of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use mcpmon_bootstrap::http::{Problem, Scope, body};
-use mcpmon_coordination::incident;
 use mcpmon_coordination::marks::{self, Maintenance};
+use mcpmon_coordination::{incident, inventory};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -112,6 +113,7 @@ pub(super) async fn pause(
     if component.is_empty() || component.len() > 64 || !component.chars().all(legal) {
         return Err(bad("`component` must be a component's name, or `_all`"));
     }
+    known(&state, &component).await?;
     let now = state.clock.now();
     // Some days in milliseconds.
     let window = Maintenance { until: now + (seconds * 1_000.0) as u64, reason };
@@ -123,6 +125,20 @@ pub(super) async fn pause(
     started.map_err(unavailable)?;
     state.wake.notify_one();
     Ok(HttpResponse::Ok().json(window))
+}
+
+/// A pause of a name that nobody has would hold nothing.
+async fn known(state: &State, component: &str) -> Result<(), Problem> {
+    let inventory = inventory::read(&*state.store).await.map_err(unavailable)?;
+    let policy = state.policy.borrow().clone();
+    let rules = policy.rules.iter().map(|rule| rule.component.as_str());
+    let names: BTreeSet<_> = inventory.keys().map(String::as_str).chain(rules).collect();
+    if component == marks::ALL || names.contains(component) {
+        return Ok(());
+    }
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    let detail = format!("there is no component `{component}`; there are {names}, and `_all`");
+    Err(Problem::new(StatusCode::NOT_FOUND, detail))
 }
 
 /// Closes a maintenance window.
