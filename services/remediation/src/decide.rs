@@ -295,3 +295,6 @@ pub fn a_check_decides(incident: &Incident, case: &Case, now: u64) -> bool {
     let helped = case.tried.last().is_some_and(|last| last.result == ActionResult::Success);
     incident.origin == Origin::Monitor || helped || now >= incident.expires_at
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use crate::decide::{Facts, compare, plan};
 use crate::engine::state::State;
 use crate::policy::{Policy, failure_name};
 use crate::verdict::{Reason, Verdict};
-use crate::webhook::{Alert, Notification, Status};
+use crate::webhook::{Alert, Notification, Status, short};
 
 /// What is asked about.
 #[derive(Debug)]
@@ -108,14 +108,11 @@ fn of_alert(
     if alert.status == Status::Resolved {
         return Err(nothing(
             Reason::Recovered,
-            format!("alert {} is resolved", alert.short_name()),
+            format!("alert {} is resolved", short(alert.name())),
         ));
     }
     alert.incident(inventory, now).ok_or_else(|| {
-        nothing(
-            Reason::NoComponent,
-            format!("alert {} names no component that the monitor knows", alert.short_name()),
-        )
+        nothing(Reason::NoComponent, format!("alert {} names no component", short(alert.name())))
     })
 }
 
@@ -147,11 +144,9 @@ pub(crate) async fn with(
                 continue;
             }
         };
+        let incident = known.meant(incident);
         let component = incident.component.as_str();
-        // Its history is that of the open incident, where that is meant.
-        let open = known.open.iter().find(|open| open.component == component);
-        let case = open.and_then(|open| Some((open, known.cases.get(component)?.clone())));
-        let case = case.map_or_else(Case::default, |(open, case)| Case::of(open, Some(case)));
+        let case = Case::of(&incident, known.cases.get(component).cloned());
         let (spent, system_spent) = budgets::spent(store, component).await?;
         let facts = Facts {
             now,
@@ -162,7 +157,7 @@ pub(crate) async fn with(
             maintenance: known.marks.maintenance_of(component, now),
             spent: &spent,
             system_spent: &system_spent,
-            calm_at: None,
+            calm_at: known.calm_at(&policy.guards),
             in_flight: known.cases.values().any(|case| case.under_way.is_some()),
         };
         let mut answer = judge(&facts);

@@ -56,6 +56,12 @@ pub(crate) struct State {
     pub(crate) nobodies: Mutex<HashSet<u64>>,
 }
 
+fn name_of(alert: &Alert) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&alert.labels, &alert.starts_at).hash(&mut hasher);
+    hasher.finish()
+}
+
 /// So many are remembered.
 const NOBODIES: usize = 1_000;
 
@@ -69,9 +75,13 @@ impl State {
         if seen.len() >= NOBODIES {
             seen.clear();
         }
-        let mut hasher = DefaultHasher::new();
-        (&alert.labels, &alert.starts_at).hash(&mut hasher);
-        seen.insert(hasher.finish())
+        seen.insert(name_of(alert))
+    }
+
+    /// It is not on record after all, and comes again.
+    fn forget(&self, alert: &Alert) {
+        let mut seen = self.nobodies.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.remove(&name_of(alert));
     }
 }
 

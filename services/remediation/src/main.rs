@@ -51,9 +51,10 @@ fn main() -> ExitCode {
 async fn serve(config: Config, arguments: Arguments) -> Result<(), Exit> {
     let application = Application::build(config).or_failed_start()?;
     let stop = shutdown::requested().or_failed_start()?;
+    let mut hangups = signal(SignalKind::hangup()).or_failed_start()?;
+    // Whoever reads it may send signals from then on.
     announce(&application);
     let (ask, reloads) = mpsc::channel(1);
-    let mut hangups = signal(SignalKind::hangup()).or_failed_start()?;
     let listening = tokio::spawn(async move {
         while hangups.recv().await.is_some() {
             // One that waits already will read what there is now.

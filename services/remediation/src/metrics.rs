@@ -1,7 +1,7 @@
 //! Remediation's own numbers.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mcpmon_metrics::catalogue::{self, Publisher};
@@ -14,6 +14,11 @@ use crate::case::ActionResult;
 use crate::policy::Policy;
 use crate::verdict::Reason;
 
+/// Components beyond those of the rules that have series of their own. An alert may name any; what
+/// is not admitted counts as `_other`.
+const MOST_OTHERS: usize = 256;
+const OTHER: &str = "_other";
+
 /// What only grows; each replica counts what it did itself.
 #[derive(Debug, Clone)]
 pub struct Counts {
@@ -23,6 +28,10 @@ pub struct Counts {
 
 #[derive(Debug, Default)]
 struct Bound {
+    /// The components that have series of their own.
+    components: HashSet<String>,
+    /// So many of them are of no rule.
+    others: usize,
     counters: HashMap<Vec<String>, Counter>,
     durations: HashMap<String, Durations>,
 }
@@ -36,7 +45,9 @@ impl Counts {
 
     /// Starts the series of these components at 0, or `rate()` would miss the first event.
     pub fn begin(&self, policy: &Policy) {
+        self.add_decision(OTHER, Reason::NoComponent, 0);
         for rule in &policy.rules {
+            self.bound().components.insert(rule.component.clone());
             for reason in Reason::ALL {
                 self.add_decision(&rule.component, reason, 0);
             }
@@ -51,13 +62,32 @@ impl Counts {
 
     /// Counts a decision.
     pub fn decided(&self, component: &str, reason: Reason) {
-        self.add_decision(component, reason, 1);
+        self.add_decision(self.admit(component), reason, 1);
+    }
+
+    /// The component as a label's value.
+    fn admit<'a>(&self, component: &'a str) -> &'a str {
+        let mut bound = self.bound();
+        if bound.components.contains(component) {
+            return component;
+        }
+        if component == OTHER || bound.others >= MOST_OTHERS {
+            return OTHER;
+        }
+        bound.others += 1;
+        bound.components.insert(component.to_owned());
+        component
+    }
+
+    fn bound(&self) -> MutexGuard<'_, Bound> {
+        // Each change of it is whole.
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts the end of an action.
     pub fn acted(&self, component: &str, kind: &str, result: ActionResult, took: Duration) {
         self.add_action(component, kind, result, 1);
-        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bound = self.bound();
         bound
             .durations
             .entry(component.to_owned())
@@ -81,7 +111,7 @@ impl Counts {
     }
 
     fn add(&self, family: catalogue::Family, values: &[&str], count: u64) {
-        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bound = self.bound();
         let key = std::iter::once(family.name).chain(values.iter().copied()).map(str::to_owned);
         let counter = bound.counters.entry(key.collect());
         counter.or_insert_with(|| self.metrics.counter(family, values)).add(count);

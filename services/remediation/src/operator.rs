@@ -69,12 +69,12 @@ pub(crate) async fn run(
             say(&format!("{component}: paused for {time}"));
         }
         Command::Resume { component } => {
-            let path = format!("/api/v1/maintenance/{component}");
+            let path = format!("/api/v1/maintenance/{}", segment(component));
             service.send(Method::DELETE, &path, None).await?;
             say(&format!("{component}: resumed"));
         }
         Command::CloseCircuit { component } => {
-            let path = format!("/api/v1/circuits/{component}/close");
+            let path = format!("/api/v1/circuits/{}/close", segment(component));
             service.send(Method::POST, &path, None).await?;
             say(&format!("{component}: the circuit is closed, the budget is whole again"));
         }
@@ -149,6 +149,19 @@ fn line(record: &Record) -> String {
         line.push_str(&format!(" ({note})"));
     }
     line
+}
+
+/// A name as one part of a path.
+fn segment(name: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let mut text = String::new();
+    for byte in name.bytes() {
+        match plain(&byte) {
+            true => text.push(char::from(byte)),
+            false => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
 }
 
 struct Service {

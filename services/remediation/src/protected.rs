@@ -21,9 +21,14 @@ impl Protected {
         Self(words.into_iter().filter(|word| !word.is_empty()).collect())
     }
 
-    /// One more, such as the address of the monitor.
+    /// One more, such as the address of the monitor. One on this machine has several names.
     pub(crate) fn add(&mut self, word: String) {
-        if !word.is_empty() {
+        let here = ["127.0.0.1:", "localhost:", "[::1]:"];
+        let everywhere = ["0.0.0.0:", "[::]:"];
+        let mut names = here.iter().chain(&everywhere);
+        if let Some(port) = names.find_map(|name| word.strip_prefix(name)) {
+            self.0.extend(here.map(|name| format!("{name}{port}")));
+        } else if !word.is_empty() {
             self.0.push(word);
         }
     }
@@ -33,8 +38,9 @@ impl Protected {
     #[must_use]
     pub fn in_name(&self, name: &str) -> Option<&str> {
         let is_inner = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        let name = name.to_ascii_lowercase();
         let stands = |word: &str| {
-            name.match_indices(word).any(|(at, _)| {
+            name.match_indices(&word.to_ascii_lowercase()).any(|(at, _)| {
                 let before = name.get(..at).and_then(|before| before.chars().next_back());
                 let after = name.get(at + word.len()..).and_then(|after| after.chars().next());
                 !is_inner(before) && !is_inner(after)
@@ -56,11 +62,25 @@ mod tests {
             ("redis", Some("redis")),
             ("mcp-health-monitor.service", Some("health-monitor")),
             ("http://remediation:9096", Some("remediation")),
+            ("Shop-Redis-1", Some("redis")),
             ("redistill", None),
             ("boutique", None),
             ("", None),
         ] {
             assert_eq!(protected.in_name(name), word, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_this_machine_is_protected_under_each_of_its_names() {
+        for own in ["127.0.0.1:9095", "localhost:9095", "0.0.0.0:9095", "[::]:9095"] {
+            let mut protected = Protected::default();
+            protected.add(own.to_owned());
+            for name in ["127.0.0.1:9095", "localhost:9095", "[::1]:9095"] {
+                assert!(protected.in_name(name).is_some(), "{own}: {name}");
+            }
+            assert_eq!(protected.in_name("localhost:90950"), None);
+            assert_eq!(protected.in_name("shop:9095"), None);
         }
     }
 }

@@ -203,9 +203,9 @@ impl Repairer {
             ..Event::about("intent", &incident.component, &incident.key)
         };
         let appended = self.audit.append(self.clock.now(), intent).await;
-        appended
-            .map(drop)
-            .map_err(|error| Verdict::new(Reason::AuditUnavailable, error.to_string()))
+        appended.map_err(|error| Verdict::new(Reason::AuditUnavailable, error.to_string()))?;
+        self.counts.decided(&incident.component, Reason::Act);
+        Ok(())
     }
 
     /// Writes down for all replicas that it is under way, and keeps the monitor from counting.

@@ -16,6 +16,7 @@ const VERSION: &str = "4";
 const MOST_ALERTS: usize = 1_000;
 const LONGEST_TEXT: usize = 300;
 const MOST_LABELS: usize = 20;
+const LONGEST_NAME: usize = 64;
 
 /// Alertmanager's body, version 4; keys that are not used here are left out.
 #[derive(Debug, Deserialize)]
@@ -84,15 +85,13 @@ impl Notification {
 impl Alert {
     /// When it began, in Unix milliseconds.
     fn began(&self) -> Result<u64, String> {
-        let time = humantime::parse_rfc3339_weak(&self.starts_at).ok();
-        let since = time.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
         let text = || {
             format!(
                 "`startsAt` is `{}`; expected a time such as 2026-01-01T00:00:00Z",
                 short(&self.starts_at)
             )
         };
-        since.and_then(|since| u64::try_from(since.as_millis()).ok()).ok_or_else(text)
+        unix_milliseconds(&self.starts_at).ok_or_else(text)
     }
 
     /// The alert's name.
@@ -101,32 +100,29 @@ impl Alert {
         self.labels.get("alertname").map_or("", String::as_str)
     }
 
-    /// The name, for people.
+    /// Its labels for the audit: not too many, not too long, without secrets.
     #[must_use]
-    pub fn short_name(&self) -> String {
-        short(self.name())
-    }
-
-    /// Some of the labels, shortened and redacted: anybody may write what they like there.
-    #[must_use]
-    pub fn short_labels(&self) -> BTreeMap<String, String> {
+    pub(crate) fn few_labels(&self) -> BTreeMap<String, String> {
         let labels = self.labels.iter().take(MOST_LABELS);
-        labels.map(|(name, value)| (short(name), short(value))).collect()
+        let redacted = |name: &str, value: &str| {
+            // A secret is known by what it is called.
+            let said = short(&format!("{name}={value}"));
+            said.strip_prefix(&format!("{name}=")).unwrap_or("…").to_owned()
+        };
+        labels.map(|(name, value)| (short(name), redacted(name, value))).collect()
     }
 
-    /// The component that it is about, which the monitor knows: by its label `component`, or else the
-    /// one whose MCP server the label `server` names, or else that name itself.
+    /// The component that it is about: by its label `component`, or else the one whose MCP server the
+    /// label `server` names, or else that name itself.
     #[must_use]
     pub fn component<'a>(&'a self, inventory: &'a BTreeMap<String, Member>) -> Option<&'a str> {
-        let label = |name: &str| self.labels.get(name).filter(|text| !text.is_empty());
-        // What the monitor does not know cannot be verified; and anybody may write a label.
-        let known = |name: &String| inventory.get_key_value(name).map(|(name, _)| name.as_str());
-        if let Some(component) = label("component") {
-            return known(component);
-        }
-        let server = label("server")?;
-        let of = inventory.iter().find(|(_, member)| member.server.as_ref() == Some(server));
-        of.map(|(name, _)| name.as_str()).or_else(|| known(server))
+        let label =
+            |name: &str| self.labels.get(name).map(String::as_str).filter(|it| is_component(it));
+        label("component").or_else(|| {
+            let server = self.labels.get("server").map(String::as_str)?;
+            let of = inventory.iter().find(|(_, member)| member.server.as_deref() == Some(server));
+            of.map(|(name, _)| name.as_str()).or_else(|| label("server"))
+        })
     }
 
     /// The failure in its label `failure`; `other` when there is none that is known.
@@ -200,7 +196,38 @@ pub async fn receive(
     Ok(Received::Resolved { component, ended })
 }
 
-fn short(text: &str) -> String {
+/// Whether a component may be called so: its documents would not be found again under another name,
+/// and names that begin with `_` are our own.
+fn is_component(name: &str) -> bool {
+    let legal = |c: char| c.is_ascii_graphic() && c != ':' && c != '@';
+    (1..=LONGEST_NAME).contains(&name.len()) && !name.starts_with('_') && name.chars().all(legal)
+}
+
+/// An RFC 3339 time. Alertmanager writes the zone that Prometheus wrote.
+fn unix_milliseconds(text: &str) -> Option<u64> {
+    let sign = text.rfind(['+', '-']).filter(|at| *at >= "2026-01-01T".len());
+    let (time, offset) = match sign {
+        Some(at) => (format!("{}Z", text.get(..at)?), offset_minutes(text.get(at..)?)?),
+        None => (text.to_owned(), 0),
+    };
+    let time = humantime::parse_rfc3339_weak(&time).ok()?;
+    let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let since = i64::try_from(since.as_millis()).ok()?;
+    u64::try_from(since - offset * 60_000).ok()
+}
+
+/// The minutes of `+02:00`.
+fn offset_minutes(text: &str) -> Option<i64> {
+    let (hours, minutes) = text.get(1..)?.split_once(':')?;
+    let number = |text: &str, most: i64| -> Option<i64> {
+        let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|number: &i64| digits && *number <= most)
+    };
+    let minutes = number(hours, 23)? * 60 + number(minutes, 59)?;
+    Some(if text.starts_with('-') { -minutes } else { minutes })
+}
+
+pub(crate) fn short(text: &str) -> String {
     redact::message(text).chars().take(LONGEST_TEXT).collect()
 }
 

@@ -17,7 +17,6 @@ use crate::decide;
 use crate::news;
 use crate::policy::{Mode, Policy};
 use crate::verdict::{Reason, Verdict};
-use crate::words::milliseconds;
 
 impl Engine {
     /// Writes down what was decided, for the audit, for all replicas, and for people if it is for
@@ -102,8 +101,7 @@ impl Engine {
         let failing = decide::storm(&policy.guards, &state.inventory, self.now());
         let cool_down = policy.guards.storm_cool_down;
         if failing.is_empty() || state.open.is_empty() {
-            let calm = |seen: u64| seen.saturating_add(milliseconds(cool_down));
-            return Ok(state.storm.as_ref().map(|storm| calm(storm.seen_at)));
+            return Ok(state.calm_at(&policy.guards));
         }
         let now = self.now();
         let storm = storm_seen(self.store(), now, cool_down).await?;

@@ -10,6 +10,7 @@ use mcpmon_coordination::{Incident, Key, Store, budget, store};
 use serde::{Deserialize, Serialize};
 
 use crate::case::{self, Case};
+use crate::policy::Guards;
 use crate::words::milliseconds;
 
 /// One moment.
@@ -45,6 +46,25 @@ impl State {
             storm: typed::read(store, &storm_key()).await?.map(|(_, storm)| storm),
             open,
         })
+    }
+
+    /// The open incident of the same component, with the failure that is asked about; without an open
+    /// one, the incident itself.
+    pub(crate) fn meant(&self, asked: Incident) -> Incident {
+        match self.open.iter().find(|open| open.component == asked.component) {
+            Some(open) => {
+                let mut meant = open.clone();
+                meant.failure = asked.failure;
+                meant
+            }
+            None => asked,
+        }
+    }
+
+    /// Until when nothing is repaired because of a storm that is over.
+    pub(crate) fn calm_at(&self, guards: &Guards) -> Option<u64> {
+        let storm = self.storm.as_ref()?;
+        Some(storm.seen_at.saturating_add(milliseconds(guards.storm_cool_down)))
     }
 
     /// The tools that the component's server must offer after a repair: those that it did before,

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{BODY_TIME, LARGE_BODY, Shared, State, bad, internal, unavailable};
 use crate::audit::Event;
 use crate::verdict::{Reason, Verdict};
-use crate::webhook::{self, Alert, Notification, Received};
+use crate::webhook::{self, Alert, Notification, Received, short};
 
 pub(super) async fn receive(
     state: Shared,
@@ -54,13 +54,16 @@ async fn nobody(state: &State, alert: &Alert) -> Result<(), Problem> {
     if !state.first_time(alert) {
         return Ok(());
     }
-    let detail = format!("alert {} names no component that the monitor knows", alert.short_name());
+    let detail = format!("alert {} names no component", short(alert.name()));
     let event = Event {
         verdict: Some(Verdict::new(Reason::NoComponent, detail)),
-        evidence: json!({ "labels": alert.short_labels(), "status": alert.status }),
+        evidence: json!({ "labels": alert.few_labels(), "status": alert.status }),
         ..Event::new("decision")
     };
+    if let Err(error) = state.audit.append(state.clock.now(), event).await {
+        state.forget(alert);
+        return Err(internal(&error));
+    }
     state.counts.decided("_other", Reason::NoComponent);
-    let appended = state.audit.append(state.clock.now(), event).await;
-    appended.map(drop).map_err(|error| internal(&error))
+    Ok(())
 }

@@ -109,12 +109,7 @@ pub(super) async fn pause(
     if reason.trim().is_empty() || reason.chars().count() > LONGEST_REASON {
         return Err(bad("`reason` must say why, in 1 to 200 characters"));
     }
-    let known = known_components(&state).await?;
-    if component != marks::ALL && !known.contains(&component) {
-        let known = known.into_iter().collect::<Vec<_>>().join(", ");
-        let detail = format!("there is no component `{component}`; there are {known}, and `_all`");
-        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
-    }
+    known(&state, &component).await?;
     let now = state.clock.now();
     // Some days in milliseconds.
     let window = Maintenance { until: now + (seconds * 1_000.0) as u64, reason };
@@ -128,12 +123,18 @@ pub(super) async fn pause(
     Ok(HttpResponse::Ok().json(window))
 }
 
-/// Those that the monitor knows, and those of the rules.
-async fn known_components(state: &State) -> Result<BTreeSet<String>, Problem> {
+/// A pause of a name that nobody has would hold nothing.
+async fn known(state: &State, component: &str) -> Result<(), Problem> {
     let inventory = inventory::read(&*state.store).await.map_err(unavailable)?;
     let policy = state.policy.borrow().clone();
-    let of_rules = policy.rules.iter().map(|rule| rule.component.clone());
-    Ok(inventory.into_keys().chain(of_rules).collect())
+    let rules = policy.rules.iter().map(|rule| rule.component.as_str());
+    let names: BTreeSet<_> = inventory.keys().map(String::as_str).chain(rules).collect();
+    if component == marks::ALL || names.contains(component) {
+        return Ok(());
+    }
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    let detail = format!("there is no component `{component}`; there are {names}, and `_all`");
+    Err(Problem::new(StatusCode::NOT_FOUND, detail))
 }
 
 /// Closes a maintenance window.
