@@ -121,6 +121,20 @@ impl Case {
         format!("{}#{}", self.incident, self.tried.len() + 1)
     }
 
+    /// The run that our own last action began. One that was refused began none: what runs then is
+    /// somebody else's.
+    #[must_use]
+    pub fn ours(&self) -> Option<&Run> {
+        let mut acted = self.tried.iter().rev().filter(|it| it.result != ActionResult::Refused);
+        acted.next().and_then(|tried| tried.run.as_ref())
+    }
+
+    /// Whether the last action was seen to help.
+    #[must_use]
+    pub fn was_helped(&self) -> bool {
+        self.tried.last().is_some_and(|tried| tried.result == ActionResult::Success)
+    }
+
     /// Why it stands still, if it does.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {

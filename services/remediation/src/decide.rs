@@ -121,7 +121,7 @@ pub fn compare(
         }
     }
     let began_by = incident.first_failed_at.saturating_add(words::milliseconds(guards.clock_skew));
-    let ours = case.tried.last().and_then(|tried| tried.run.as_ref());
+    let ours = case.ours();
     match &sight.run {
         // The run that our own last action began is not somebody else's.
         Some(run) if run.started_at > began_by && Some(run) != ours => {

@@ -1,6 +1,6 @@
 //! Remediation's own numbers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ use crate::case::ActionResult;
 use crate::policy::Policy;
 use crate::verdict::Reason;
 
+/// So many components have series of their own, those with rules first.
+const MOST_COMPONENTS: usize = 1_000;
+
 /// What only grows; each replica counts what it did itself.
 #[derive(Debug, Clone)]
 pub struct Counts {
@@ -23,6 +26,7 @@ pub struct Counts {
 
 #[derive(Debug, Default)]
 struct Bound {
+    components: HashSet<String>,
     counters: HashMap<Vec<String>, Counter>,
     durations: HashMap<String, Durations>,
 }
@@ -68,8 +72,22 @@ impl Counts {
     }
 
     fn add_decision(&self, component: &str, reason: Reason, count: u64) {
+        let component = self.admit(component);
         let values = [component, reason.as_str()];
         self.add(catalogue::REMEDIATION_DECISIONS, &values, count);
+    }
+
+    /// Alerts may name whatever they like, and each name would be a series for every reason.
+    fn admit<'a>(&self, component: &'a str) -> &'a str {
+        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        if bound.components.contains(component) {
+            return component;
+        }
+        if bound.components.len() >= MOST_COMPONENTS {
+            return "_other";
+        }
+        bound.components.insert(component.to_owned());
+        component
     }
 
     fn add_action(&self, component: &str, kind: &str, result: ActionResult, count: u64) {

@@ -125,6 +125,11 @@ impl Repairer {
             Outcome::Ok if a_check_decides(&job.incident) => {
                 Err(Verdict::new(Reason::Recovered, "a fresh check finds it well"))
             }
+            // Alertmanager says late that an alert is over; the next action would meet a component
+            // that was repaired.
+            Outcome::Ok if job.case.was_helped() => {
+                Err(Verdict::new(Reason::Recovered, "the last action helped; the alert goes on"))
+            }
             Outcome::Ok | Outcome::Fail => Ok(json!({
                 "state": checked.state, "error": checked.error, "latency_ms": checked.latency_ms,
             })),
@@ -248,6 +253,11 @@ impl Repairer {
         }
         if now.ok().and_then(|sight| sight.run) != under_way.run {
             return (ActionResult::Refused, "the target started anew meanwhile".to_owned());
+        }
+        match marks::is_in_maintenance(&*self.store, &incident.component, self.clock.now()).await {
+            Ok(false) => {}
+            Ok(true) => return (ActionResult::Refused, "it was paused meanwhile".to_owned()),
+            Err(error) => return (ActionResult::Refused, error.to_string()),
         }
         if !job.right.lasts() || self.clock.now() > under_way.act_until {
             return (ActionResult::Refused, "it is no longer this replica's turn".to_owned());

@@ -113,6 +113,12 @@ impl Alert {
         })
     }
 
+    /// Its labels as they may be written down.
+    #[must_use]
+    pub fn told_labels(&self) -> BTreeMap<String, String> {
+        self.labels.iter().map(|(name, value)| (short(name), short(value))).collect()
+    }
+
     /// The failure in its label `failure`; `other` when there is none that is known.
     #[must_use]
     pub fn failure(&self) -> Failure {

@@ -45,10 +45,12 @@ async fn nobody(state: &State, alert: &Alert) -> Result<(), Problem> {
     if !state.first_time(alert) {
         return Ok(());
     }
-    let detail = format!("alert {} names no component and no server", alert.name());
+    let labels = alert.told_labels();
+    let name = labels.get("alertname").map_or("", String::as_str);
+    let detail = format!("alert {name} names no component and no server");
     let event = Event {
         verdict: Some(Verdict::new(Reason::NoComponent, detail)),
-        evidence: json!({ "labels": alert.labels, "status": alert.status }),
+        evidence: json!({ "labels": labels, "status": alert.status }),
         ..Event::new("decision")
     };
     state.counts.decided("_other", Reason::NoComponent);

@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use mcpmon_bootstrap::http::{Problem, Scope, body};
 use mcpmon_coordination::incident;
 use mcpmon_coordination::marks::{self, Maintenance};
+use mcpmon_metrics::redact;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -114,7 +115,8 @@ pub(super) async fn pause(
     }
     let now = state.clock.now();
     // Some days in milliseconds.
-    let window = Maintenance { until: now + (seconds * 1_000.0) as u64, reason };
+    let window =
+        Maintenance { until: now + (seconds * 1_000.0) as u64, reason: redact::message(&reason) };
     let note = format!("paused until {}: {}", window.until, window.reason);
     let event =
         Event { component: Some(component.clone()), note: Some(note), ..Event::new("operator") };

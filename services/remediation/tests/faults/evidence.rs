@@ -137,15 +137,12 @@ fn a_server_that_comes_back_with_fewer_tools_was_not_repaired() {
     let world = World::new().key("verify_seconds", "0.8").key("attempts", "2");
     let tools = Arc::new(Mutex::new(Some(vec!["search", "fetch"])));
     let server = mcp(tools.clone());
-    let starts = Arc::new(Mutex::new(0));
-    let (offered, count) = (tools.clone(), starts);
+    let (offered, begun) = (tools.clone(), Mutex::new(false));
     world.docker.run(
         "books-1",
         Box::new(move |_| -> Option<Child> {
-            let mut starts = count.lock().unwrap();
-            *starts += 1;
-            // The first restart loses one of them; the second one brings it back.
-            let names = if *starts == 2 { vec!["search"] } else { vec!["search", "fetch"] };
+            let again = std::mem::replace(&mut *begun.lock().unwrap(), true);
+            let names = if again { vec!["search"] } else { vec!["search", "fetch"] };
             *offered.lock().unwrap() = Some(names);
             None
         }),
@@ -161,8 +158,7 @@ fn a_server_that_comes_back_with_fewer_tools_was_not_repaired() {
     let history = world.wait_outcomes(1);
     assert_eq!(history.results(), ["unverified"]);
     assert!(history.notes()[0].contains("its tools are not those of before"), "{history:?}");
-    let history = world.wait_outcomes(2);
-    assert_eq!(history.results()[1], "success", "{history:?}");
+    world.slack.wait("a repair of books did not help");
     world.history().assert_all_ended();
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use mcpmon_coordination::incident;
-use mcpmon_coordination::incident::{Failure, Origin};
 use mcpmon_coordination::Incident;
+use mcpmon_coordination::incident::{self, Failure, Origin};
+use mcpmon_testkit::http_script::Gate;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -27,7 +27,7 @@ fn when_everything_fails_at_once_nothing_is_restarted_and_one_message_says_so() 
     for name in names {
         monitor.wait_state(name, "unhealthy");
     }
-    gates.each_ref().map(mcpmon_testkit::http_script::Gate::open);
+    gates.iter().for_each(Gate::open);
     for name in names {
         remediation.wait_reason(name, "storm");
     }
@@ -95,14 +95,13 @@ fn the_last_healthy_one_of_a_group_is_not_risked_and_a_group_that_is_down_is_lef
     assert_eq!(world.wait_outcomes(1).results(), ["success"]);
     monitor.wait_state("shop", "healthy");
     // Of two that are down, each has only one other that is well.
-    let gate = world.docker.hold_look("shop-1", 0);
+    world.docker.pretend("shop-1", Some("restarting"));
     world.docker.crash("shop-1");
+    remediation.wait_reason("shop", "native_supervisor");
     world.docker.crash("cart-1");
-    monitor.wait_state("cart", "unhealthy");
-    gate.open();
-    for name in ["shop", "cart"] {
-        remediation.wait_reason(name, "min_healthy");
-    }
+    remediation.wait_reason("cart", "min_healthy");
+    world.docker.pretend("shop-1", None);
+    remediation.wait_reason("shop", "min_healthy");
     let acts = world.docker.acts().len();
     world.docker.crash("mail-1");
     monitor.wait_state("mail", "unhealthy");
@@ -142,15 +141,35 @@ fn a_pause_that_ends_lets_the_repair_go_on() {
     let monitor = world.monitor();
     monitor.wait_state("shop", "healthy");
     let remediation = world.leader("a");
+    world.docker.pretend("shop-1", Some("restarting"));
+    world.docker.crash("shop-1");
+    remediation.wait_reason("shop", "native_supervisor");
     let pause = json!({ "component": "_all", "seconds": 600, "reason": "an upgrade" });
     assert_eq!(remediation.operate("/api/v1/maintenance", &pause).status, 200);
-    world.docker.crash("shop-1");
-    world.wait_incident("shop");
     remediation.wait_reason("shop", "maintenance");
-    assert!(world.docker.acts().is_empty());
+    world.docker.pretend("shop-1", None);
+    throughout(Duration::from_secs(2), "it is paused", || world.docker.acts().is_empty());
     let ended = remediation.send("DELETE", "/api/v1/maintenance/_all", crate::support::OPERATE, "");
     assert_eq!(ended.status, 204, "{ended:?}");
     assert_eq!(world.wait_outcomes(1).results(), ["success"]);
+}
+
+#[test]
+fn a_pause_in_the_last_moment_is_a_pause() {
+    let world = World::new().component("shop");
+    let monitor = world.monitor();
+    monitor.wait_state("shop", "healthy");
+    let remediation = world.leader("a");
+    let gate = world.docker.hold_look("shop-1", 1);
+    world.docker.crash("shop-1");
+    world.docker.wait_looks("shop-1", 2);
+    let pause = json!({ "component": "shop", "seconds": 600, "reason": "an upgrade" });
+    assert_eq!(remediation.operate("/api/v1/maintenance", &pause).status, 200);
+    gate.open();
+    let history = world.wait_outcomes(1);
+    assert_eq!(history.results(), ["refused"]);
+    assert!(history.notes()[0].contains("it was paused meanwhile"), "{history:?}");
+    throughout(Duration::from_secs(2), "it is paused", || world.docker.acts().is_empty());
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn frozen_before_it_acts(one_machine: bool) -> usize {
     };
     let first = world.remediation_in("a", folders[0].clone());
     until("it leads", || first.leads().then_some(()));
-    let second = world.remediation_in("b", folders[1].clone());
+    let _second = world.remediation_in("b", folders[1].clone());
     let gate = world.docker.hold_look("shop-1", 1);
     world.docker.crash("shop-1");
     world.docker.wait_looks("shop-1", 2);
