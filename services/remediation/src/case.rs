@@ -131,6 +131,12 @@ impl Case {
         format!("{}#{}-{random:08x}", self.incident, self.tried.len() + 1)
     }
 
+    /// The last action that was made, or may have been.
+    #[must_use]
+    pub fn last_made(&self) -> Option<&Tried> {
+        self.tried.iter().rev().find(|tried| tried.result != ActionResult::Refused)
+    }
+
     /// How many actions were made, as opposed to refused.
     #[must_use]
     pub fn made(&self) -> usize {

@@ -112,7 +112,7 @@ pub fn compare(
         }
         Err(trouble) => return Err(Verdict::new(Reason::TargetUnreadable, trouble.to_string())),
     };
-    let last = case.tried.last();
+    let last = case.last_made();
     // A run that began before our own last action was over failed since then.
     let failed_at = last.map_or(0, |last| last.acted_at).max(incident.first_failed_at);
     let latest = failed_at.saturating_add(words::milliseconds(guards.clock_skew));

@@ -113,7 +113,8 @@ impl Gate {
         self.0.update(|open| *open = true);
     }
 
-    fn wait(&self) {
+    /// Waits until it is open.
+    pub fn wait(&self) {
         let open = self.0.lock();
         drop(self.0.changed.wait_while(open, |open| !*open));
     }

@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use mcpmon_bootstrap::http::{Problem, Scope, body};
 use mcpmon_coordination::marks::{self, Maintenance};
 use mcpmon_coordination::{incident, inventory};
+use mcpmon_metrics::redact;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -112,7 +113,8 @@ pub(super) async fn pause(
     known(&state, &component).await?;
     let now = state.clock.now();
     // Some days in milliseconds.
-    let window = Maintenance { until: now + (seconds * 1_000.0) as u64, reason };
+    let window =
+        Maintenance { until: now + (seconds * 1_000.0) as u64, reason: redact::message(&reason) };
     let note = format!("paused until {}: {}", window.until, window.reason);
     let event =
         Event { component: Some(component.clone()), note: Some(note), ..Event::new("operator") };
