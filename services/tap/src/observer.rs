@@ -9,6 +9,7 @@
 
 mod call;
 mod framing;
+pub mod http;
 mod inflight;
 mod json;
 mod listing;
@@ -76,6 +77,20 @@ pub struct Observer<S> {
     inflight: Inflight,
     server: Server,
     stats: Stats,
+    /// The HTTP exchange whose messages are being read.
+    reading: Option<Reading>,
+    /// The listing of those who ask without a session, each request a connection of its own.
+    listing: Listing,
+}
+
+/// An HTTP exchange under the eyes of the observer.
+#[derive(Debug, Default)]
+struct Reading {
+    exchange: u64,
+    /// What was asked in it.
+    asked: Vec<Key>,
+    /// A refusal without an id is about what was asked here.
+    answers: bool,
 }
 
 type Key = (ConnectionId, Direction, Id);
@@ -86,7 +101,8 @@ struct Connection {
     streams: [Stream; 2],
     /// The revision that `initialize` agreed on.
     version: Option<ProtocolVersion>,
-    listing: Listing,
+    /// None where all that ask without a session share one.
+    listing: Option<Listing>,
 }
 
 #[derive(Debug, Default)]
@@ -126,6 +142,8 @@ impl<S: EventSink> Observer<S> {
             inflight: Inflight::default(),
             server: Server::default(),
             stats: Stats::default(),
+            reading: None,
+            listing: Listing::default(),
         }
     }
 
@@ -145,7 +163,7 @@ impl<S: EventSink> Observer<S> {
             transport,
             streams: Default::default(),
             version: None,
-            listing: Listing::default(),
+            listing: Some(Listing::default()),
         };
         self.connections.insert(connection, state);
     }
@@ -299,6 +317,22 @@ impl<S: EventSink> Observer<S> {
         }
     }
 
+    /// The same for calls that `which` names, in whatever connection.
+    fn doubt_those(&mut self, which: impl Fn(&Call) -> bool) {
+        for call in self.pending.values_mut().filter(|call| which(call) && !call.uncertain) {
+            call.uncertain = true;
+            call.tool.iter().for_each(|tool| self.inflight.remove(tool));
+        }
+    }
+
+    /// Lets go of requests that count for nothing.
+    fn forget(&mut self, keys: Vec<Key>) {
+        for key in keys {
+            let call = self.pending.remove(&key);
+            call.iter().for_each(|call| self.stop(call));
+        }
+    }
+
     fn request(&mut self, key: Key, at: Duration, method: &str, params: &Params<'_>, bytes: u64) {
         let (id, direction, _) = key;
         let Some(connection) = self.connections.get_mut(&id) else { return };
@@ -325,6 +359,7 @@ impl<S: EventSink> Observer<S> {
             cursor: params.cursor(&self.hasher),
             task: params.task(&self.hasher),
             uncertain: false,
+            exchange: self.reading.as_ref().map_or(0, |reading| reading.exchange),
         };
         if params.is_next_round() {
             let link = params.link(likeness, &self.hasher);
@@ -336,6 +371,9 @@ impl<S: EventSink> Observer<S> {
             }
         }
         self.start(&call);
+        if let Some(reading) = &mut self.reading {
+            reading.asked.push(key.clone());
+        }
         if let Some(evicted) = self.pending.insert(key, at, call) {
             self.give_up(evicted, at, Ending::Expired);
         }
