@@ -13,6 +13,9 @@ mod reader;
 mod sessions;
 mod sse;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
