@@ -40,6 +40,8 @@ pub trait Watch {
     fn tick(&mut self, at: Duration);
     /// See [`Observer::patience`].
     fn patience(&self) -> Option<Duration>;
+    /// Nothing more will come.
+    fn finish(&mut self, at: Duration);
     /// See [`Observer::lost`].
     fn lost(&self, count: u64);
     /// See [`Observer::stats`].
@@ -107,6 +109,10 @@ impl<S: EventSink> Watch for Lines<S> {
         self.0.tick(at);
     }
 
+    fn finish(&mut self, _at: Duration) {
+        // Both directions were closed.
+    }
+
     fn patience(&self) -> Option<Duration> {
         self.0.patience()
     }
@@ -138,6 +144,10 @@ impl<S: EventSink> Watch for HttpObserver<S> {
 
     fn tick(&mut self, at: Duration) {
         self.tick(at);
+    }
+
+    fn finish(&mut self, at: Duration) {
+        self.finish(at);
     }
 
     fn patience(&self) -> Option<Duration> {
@@ -178,6 +188,8 @@ pub fn spawn(
                 report.panics += u64::from(!guard(|| watch.lost(count)));
             }
         }
+        let now = clock.now();
+        report.panics += u64::from(!guard(|| watch.finish(now)));
         report = Report { observer: watch.stats(), dropped: queue.dropped(), ..report };
         if let Some(count) = losses.rest(report.lost()) {
             guard(|| watch.lost(count));

@@ -1,15 +1,21 @@
 //! Bodies on their way: each chunk is copied to the observer and passed on, as it comes.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use tokio::time::timeout;
 
 use super::connect::broken;
 use super::endpoint::Endpoint;
 use super::watch::{Copier, Watch};
 use crate::observer::Direction;
 use crate::observer::http::Fate;
+
+/// How long a body may take that is read for nobody.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A request's body, to the server.
 #[derive(Debug)]
@@ -33,6 +39,17 @@ impl Upload {
         let mut upload = Self { inner, copier };
         upload.look();
         upload
+    }
+
+    /// Reads what nobody will get, as far as it comes soon.
+    pub(super) async fn drain(mut self) {
+        let rest = async {
+            while let Some(Ok(_)) = poll_fn(|context| Pin::new(&mut self).poll_frame(context)).await
+            {
+            }
+        };
+        // Late or not, the answer is the same.
+        _ = timeout(PATIENCE, rest).await;
     }
 
     /// Tells when the body is whole: nobody may ask for what comes after its last byte.

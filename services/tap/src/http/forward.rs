@@ -137,7 +137,14 @@ impl Client {
                 },
             }
         }
-        let mut sender = connect(&route.upstream, route.tls.as_ref()).await?;
+        let mut sender = match connect(&route.upstream, route.tls.as_ref()).await {
+            Ok(sender) => sender,
+            Err(fault) => {
+                // So that the observer knows what failed, and the client may go on.
+                request.into_body().drain().await;
+                return Err(fault);
+            }
+        };
         let response = sender.send_request(request).await?;
         self.senders()[place] = Some(sender);
         Ok(response)

@@ -210,6 +210,16 @@ impl<S: EventSink> HttpObserver<S> {
         }
     }
 
+    /// The tap ends: nobody will resume anything.
+    pub fn finish(&mut self, at: Duration) {
+        for parked in std::mem::take(&mut self.parked) {
+            self.give_up(parked.exchange, parked.keys, at, parked.why);
+        }
+        let ids: Vec<ConnectionId> = self.observer.connections.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.close(id, at, Direction::ToServer));
+        self.observer.inflight.tell_now(at, &self.observer.sink);
+    }
+
     /// How soon a tick is wanted; `None` while nothing can come due.
     pub fn patience(&self) -> Option<Duration> {
         let parked = (!self.parked.is_empty()).then_some(TICK);

@@ -10,7 +10,7 @@ const EXCHANGES: [(&str, &str); 5] = [
          Content-Type: application/json\r\nMCP-Protocol-Version: 2026-07-28\r\n\
          Mcp-Method: tools/call\r\nMcp-Name: =?base64?ZWNobw==?=\r\nMcp-Param-X: 1\r\n\
          Authorization: Bearer t\r\nOrigin: http://localhost:6274\r\nX-Twice: 1\r\nX-Twice: 2\r\n\
-         Content-Length: 37\r\n\r\n{ \"z\":1.50 , \"id\":1e2,\n \"method\":\"x\" }",
+         Content-Length: 38\r\n\r\n{ \"z\":1.50 , \"id\":1e2,\n \"method\":\"x\" }",
         "HTTP/1.1 200 OK\r\ndate: now\r\nserver: uvicorn\r\nCache-Control: no-store\r\n\
          Mcp-Session-Id: abc\r\nSet-Cookie: a\r\nSet-Cookie: b\r\ncontent-type: application/json\r\n\
          Content-Length: 22\r\n\r\n{\"result\":{},  \"id\":1}",

@@ -123,6 +123,7 @@ const OK: &str = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
 const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
     Transfer-Encoding: chunked\r\n\r\n";
 
+/// A chunk as hyper writes it; how a body is framed is each connection's own.
 fn chunk(text: &str) -> String {
-    format!("{:x}\r\n{text}\r\n", text.len())
+    format!("{:X}\r\n{text}\r\n", text.len())
 }

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::thread;
 
+use base64::Engine as _;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -14,6 +15,11 @@ fn issuer() -> CertifiedIssuer<'static, KeyPair> {
     let mut authority = CertificateParams::new(Vec::<String>::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn pem(issuer: &CertifiedIssuer<'static, KeyPair>) -> String {
+    let text = base64::engine::general_purpose::STANDARD.encode(issuer.der());
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
 }
 
 /// Answers one call over TLS, if the handshake succeeds.
@@ -59,7 +65,7 @@ fn tap(exporter: &HttpScript, origin: &Origin, roots: &str) -> (Tap, tempfile::N
 #[test]
 fn a_server_that_the_platform_trusts_is_asked() {
     let (origin, exporter, issuer) = (Origin::start(), exporter(), issuer());
-    let (tap, _file) = tap(&exporter, &origin, &issuer.pem());
+    let (tap, _file) = tap(&exporter, &origin, &pem(&issuer));
     let serving = serve(origin, &issuer);
     let mut client = tap.connect();
     client.send(call(1));
@@ -71,7 +77,7 @@ fn a_server_that_the_platform_trusts_is_asked() {
 #[test]
 fn a_server_that_it_does_not_trust_is_not() {
     let (origin, exporter) = (Origin::start(), exporter());
-    let (tap, _file) = tap(&exporter, &origin, &issuer().pem());
+    let (tap, _file) = tap(&exporter, &origin, &pem(&issuer()));
     let serving = serve(origin, &issuer());
     let mut client = tap.connect();
     client.send(call(1));
