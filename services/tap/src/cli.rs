@@ -36,15 +36,20 @@ struct Arguments {
     upstream: Vec<String>,
 
     /// Where to listen in front of --upstream
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", requires = "upstream")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8080",
+        conflicts_with = "command"
+    )]
     listen: SocketAddr,
 
     /// A name beside the loopback ones under which the listener may be asked; several times
-    #[arg(long, value_name = "HOST", requires = "upstream")]
+    #[arg(long, value_name = "HOST", conflicts_with = "command")]
     allow_host: Vec<String>,
 
     /// Pass traffic and observe nothing, to compare
-    #[arg(long, hide = true, requires = "upstream")]
+    #[arg(long, hide = true, conflicts_with = "command")]
     unobserved: bool,
 
     /// The server's command and its arguments
@@ -264,7 +269,8 @@ mod tests {
         let named = ["--server", "s", "--upstream", "http://a", "--upstream", "/b=http://b"];
         assert!(message(&named, &[]).contains("--upstream NAME="));
         assert!(message(&["--upstream", "http://a", "--", "cat"], &[]).contains("cannot be used"));
-        assert!(message(&["--listen", "127.0.0.1:1", "--", "cat"], &[]).contains("--upstream"));
+        assert!(message(&["--listen", "127.0.0.1:1", "--", "cat"], &[]).contains("cannot be used"));
+        assert!(message(&["--listen", "127.0.0.1:1"], &[]).contains("<COMMAND>"));
         assert!(message(&["--listen", "x", "--upstream", "http://a"], &[]).contains("--listen"));
         let both = [("MCP_EXPORTER_TOKEN", "a"), ("MCP_EXPORTER_TOKEN_FILE", "b")];
         assert!(message(&["--", "cat"], &both).contains("both set"));
