@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustix::process::setpriority_process;
+
 use crate::clock::Clock;
 use crate::observer::http::HttpObserver;
 use crate::observer::{ConnectionId, Observer, Stats};
@@ -18,6 +20,9 @@ use crate::sink::EventSink;
 
 /// The shortest time between two reports of losses.
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// The observer's niceness.
+const NICE: i32 = 5;
 
 /// What an observer's thread did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -173,6 +178,7 @@ pub fn spawn(
     clock: Clock,
 ) -> std::io::Result<JoinHandle<Report>> {
     thread::Builder::new().name("observer".into()).spawn(move || {
+        yield_to_traffic();
         let mut report = Report::default();
         let mut losses = Losses::default();
         let mut batch = Batch::default();
@@ -196,6 +202,15 @@ pub fn spawn(
         }
         report
     })
+}
+
+/// Gives this thread a lower priority than those that pass traffic: on a machine that is short of
+/// processors a batch would hold them up for milliseconds.
+fn yield_to_traffic() {
+    // On Linux this is the calling thread's alone.
+    if let Err(error) = setpriority_process(None, NICE) {
+        tracing::debug!(%error, "the observer keeps its priority");
+    }
 }
 
 fn step(watch: &mut impl Watch, record: Record, bytes: &[u8]) -> bool {
