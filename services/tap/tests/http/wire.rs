@@ -34,17 +34,15 @@ impl Origin {
         self.0.set_nonblocking(true).unwrap();
         let deadline = SystemTime::now() + PATIENCE;
         loop {
-            match self.0.accept() {
-                Ok((stream, _)) => {
-                    stream.set_nonblocking(false).unwrap();
-                    return Wire::new(stream);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    assert!(SystemTime::now() < deadline, "nobody connects");
-                    sleep(Duration::from_millis(2));
-                }
-                Err(error) => panic!("{error}"),
+            let accepted = self.0.accept();
+            if accepted.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+                assert!(SystemTime::now() < deadline, "nobody connects");
+                sleep(Duration::from_millis(2));
+                continue;
             }
+            let (stream, _) = accepted.unwrap();
+            stream.set_nonblocking(false).unwrap();
+            return Wire::new(stream);
         }
     }
 }
@@ -127,14 +125,12 @@ impl Wire {
 
     fn more(&mut self) -> bool {
         let mut buffer = [0; 64 * 1024];
-        match self.stream.read(&mut buffer) {
-            Ok(0) => false,
-            Ok(length) => {
-                self.ahead.extend_from_slice(&buffer[..length]);
-                true
-            }
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
-            Err(error) => panic!("{error}"),
+        let read = self.stream.read(&mut buffer);
+        if read.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionReset) {
+            return false;
         }
+        let length = read.unwrap();
+        self.ahead.extend_from_slice(&buffer[..length]);
+        length > 0
     }
 }
