@@ -160,6 +160,7 @@ impl Queue {
             if std::mem::take(&mut state.gap[direction as usize]) {
                 state.batch.records.push(Record { exchange, direction, at, kind: Kind::Gap });
             }
+            grow(&mut state.batch.bytes, bytes.len(), self.limit);
             state.batch.bytes.extend_from_slice(bytes);
             let kind = Kind::Bytes(bytes.len());
             state.batch.records.push(Record { exchange, direction, at, kind });
@@ -241,6 +242,16 @@ impl Queue {
             return None;
         }
         Some(std::mem::replace(&mut state.batch, done))
+    }
+}
+
+/// Makes room for `more` bytes: twice as much each time, but no more than `limit` in all, which a
+/// vector by itself would overshoot by as much again.
+pub(crate) fn grow(buffer: &mut Vec<u8>, more: usize, limit: usize) {
+    let needed = buffer.len() + more;
+    if needed > buffer.capacity() {
+        let wanted = needed.max((2 * buffer.capacity()).min(limit));
+        buffer.reserve_exact(wanted - buffer.len());
     }
 }
 

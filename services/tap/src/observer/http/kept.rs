@@ -3,6 +3,7 @@
 use super::super::MAX_LINE;
 use super::super::framing::Line;
 use super::super::oversized::Oversized;
+use crate::queue::grow;
 
 #[derive(Debug, Default)]
 pub(super) struct Kept {
@@ -19,6 +20,7 @@ impl Kept {
             ends.extend(part);
             self.ends = Some(ends);
         } else {
+            grow(&mut self.whole, part.len(), MAX_LINE);
             self.whole.extend_from_slice(part);
         }
     }
