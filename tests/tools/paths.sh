@@ -12,6 +12,7 @@ packages() { digest "$root/tests/$1/package.json" "$root/tests/$1/package-lock.j
 
 python_env=$cache/python-$(digest "$root/tests/e2e/requirements.txt")
 fastmcp_env=$cache/python-$(digest "$root/tests/e2e/fastmcp/requirements.txt")
+legacy_env=$cache/python-$(digest "$root/tests/e2e/legacy/requirements.txt")
 node_env=$cache/node-$(packages e2e)
 promtool_env=$cache/promtool
 cargo_deny_env=$cache/cargo-deny-$CARGO_DENY_VERSION
@@ -30,6 +31,7 @@ systemd_root_env=$cache/systemd-root-$(digest "$root/tests/remediation/systemd-r
 
 export MCPMON_E2E_PYTHON=$python_env/bin
 export MCPMON_E2E_FASTMCP=$fastmcp_env/bin
+export MCPMON_E2E_LEGACY=$legacy_env/bin
 export MCPMON_E2E_NODE_MODULES=$node_env/node_modules
 export MCPMON_RULES_PYTHON=$rules_python/bin
 export MCPMON_PROMETHEUS_2=$cache/debian-bookworm/usr/bin

@@ -1,19 +1,24 @@
 //! The composition root: client, monitor, server, observer, and the order in which they end.
 
+mod http;
+
 use std::io;
+use std::net::SocketAddr;
 use std::process::Child;
 use std::sync::Arc;
 
 use mcpmon_metrics::label::{Observer as ObserverKind, Transport};
 use mcpmon_sdk::{Monitor, SdkError};
 
-use crate::cli::{Settings, Token};
+use crate::cli::{Run, Settings, Token};
 use crate::clock::Clock;
 use crate::farewell;
 use crate::observer::{ConnectionId, Observer};
 use crate::queue::{LIMIT, Queue};
 use crate::stdio::{self, Client, End, SpawnError};
-use crate::worker::{self, Report};
+use crate::worker::{self, Lines, Report};
+
+pub use self::http::HttpTap;
 
 /// The one connection of a stdio server.
 const STDIO: ConnectionId = ConnectionId(0);
@@ -37,6 +42,17 @@ pub enum StartError {
     /// The server did not start.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
+    /// Nobody can listen there.
+    #[error("cannot listen on {address}; expected a free address of this machine, see --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The platform's trust store cannot be used.
+    #[error("cannot speak TLS to the server")]
+    Tls(#[from] rustls::Error),
     /// The system refused something.
     #[error("the tap cannot start")]
     System(#[from] io::Error),
@@ -47,18 +63,10 @@ impl Tap {
     ///
     /// # Errors
     /// When a setting is wrong or the server cannot be started.
-    pub fn start(settings: &Settings) -> Result<Self, StartError> {
+    pub fn start(settings: &Settings, run: &Run) -> Result<Self, StartError> {
         let client = Client::take()?;
-        let builder = Monitor::builder(&settings.server)
-            .observer(ObserverKind::Tap)
-            .exporter(&settings.exporter);
-        let builder = match &settings.token {
-            Token::None => builder,
-            Token::Given(token) => builder.token(token.clone()),
-            Token::File(file) => builder.token_file(file),
-        };
-        let monitor = builder.build()?;
-        let child = stdio::spawn(&settings.program, &settings.arguments)?;
+        let monitor = monitor(settings, &run.server)?;
+        let child = stdio::spawn(&run.program, &run.arguments)?;
         let exporter = settings.exporter.clone();
         Ok(Self { client, child, monitor, exporter, clock: Clock::start() })
     }
@@ -73,7 +81,7 @@ impl Tap {
         let queue = Arc::new(Queue::new(LIMIT));
         let mut observer = Observer::new(monitor.clone());
         observer.open(STDIO, Transport::Stdio);
-        let worker = worker::spawn(observer, STDIO, queue.clone(), clock)?;
+        let worker = worker::spawn(Lines(observer, STDIO), queue.clone(), clock)?;
 
         let end = stdio::run(client, child, &queue, clock)?;
 
@@ -86,6 +94,17 @@ impl Tap {
         farewell::flush(monitor, exporter);
         Ok(end)
     }
+}
+
+/// What reports about one server.
+fn monitor(settings: &Settings, server: &str) -> Result<Monitor, SdkError> {
+    let builder = Monitor::builder(server).observer(ObserverKind::Tap).exporter(&settings.exporter);
+    let builder = match &settings.token {
+        Token::None => builder,
+        Token::Given(token) => builder.token(token.clone()),
+        Token::File(file) => builder.token_file(file),
+    };
+    builder.build()
 }
 
 fn tell(report: &Report) {

@@ -1,11 +1,13 @@
 //! The command line and the environment, parsed once.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
 use mcpmon_sdk::SecretString;
 
+use crate::http::{AllowedHosts, Upstream};
 use crate::server_name::server_name;
 
 /// The exporter of an installation that nobody configured.
@@ -29,24 +31,74 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
+    /// An HTTP server to stand in front of, [NAME=][/PREFIX=]URL; may be given several times
+    #[arg(long, value_name = "URL", conflicts_with = "command")]
+    upstream: Vec<String>,
+
+    /// Where to listen in front of --upstream
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8080",
+        conflicts_with = "command"
+    )]
+    listen: SocketAddr,
+
+    /// A name beside the loopback ones under which the listener may be asked; several times
+    #[arg(long, value_name = "HOST", conflicts_with = "command")]
+    allow_host: Vec<String>,
+
+    /// Pass traffic and observe nothing, to compare
+    #[arg(long, hide = true, conflicts_with = "command")]
+    unobserved: bool,
+
     /// The server's command and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(last = true, required_unless_present = "upstream", value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
 /// What the tap was asked to do.
 #[derive(Debug)]
 pub struct Settings {
-    /// The server's name.
-    pub server: String,
     /// The exporter's base address.
     pub exporter: String,
     /// How the tap shows that it may write there.
     pub token: Token,
+    /// In front of what.
+    pub task: Task,
+}
+
+/// In front of what the tap stands.
+#[derive(Debug)]
+pub enum Task {
+    /// A stdio server, its child.
+    Run(Run),
+    /// HTTP servers.
+    Listen(Listen),
+}
+
+/// A stdio server.
+#[derive(Debug)]
+pub struct Run {
+    /// The server's name.
+    pub server: String,
     /// The program to run.
     pub program: OsString,
     /// Its arguments.
     pub arguments: Vec<OsString>,
+}
+
+/// HTTP servers behind one listener.
+#[derive(Debug)]
+pub struct Listen {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// The servers.
+    pub upstreams: Vec<Upstream>,
+    /// The names under which they may be asked for.
+    pub hosts: AllowedHosts,
+    /// Whether anything is observed.
+    pub observe: bool,
 }
 
 /// Where the exporter's token comes from.
@@ -75,6 +127,18 @@ pub enum UsageError {
     /// The command has no word that could name the server.
     #[error("the command names no server; expected --server NAME")]
     NoName,
+    /// An option of the listener is wrong.
+    #[error("{0}")]
+    Listener(String),
+    /// Two servers cannot be told apart.
+    #[error(
+        "two servers are behind {:?}; expected a prefix for each, such as \
+         --upstream /one=http://… --upstream /two=http://…", .0
+    )]
+    SamePrefix(String),
+    /// One name for several servers.
+    #[error("--server names one server and there are several; expected --upstream NAME=…")]
+    OneName,
 }
 
 impl Settings {
@@ -98,21 +162,51 @@ impl Settings {
             (None, None, Some(file)) => Token::File(file.into()),
             (None, None, None) => Token::None,
         };
-        let named = given.server.or_else(|| server_name(&given.command));
-        let mut command = given.command.into_iter();
-        let program = command.next().filter(|program| !program.is_empty());
-        let program = program.ok_or(UsageError::NoCommand)?;
         Ok(Self {
-            server: named.ok_or(UsageError::NoName)?,
             exporter: given
                 .exporter
                 .or_else(|| text("MCP_EXPORTER_URL"))
                 .unwrap_or_else(|| DEFAULT_EXPORTER.to_owned()),
             token,
-            program,
-            arguments: command.collect(),
+            task: if given.upstream.is_empty() {
+                Task::Run(Run::new(given.server, given.command)?)
+            } else {
+                let hosts = AllowedHosts::new(&given.allow_host).map_err(UsageError::Listener)?;
+                Task::Listen(Listen {
+                    address: given.listen,
+                    upstreams: upstreams(&given.upstream, given.server)?,
+                    hosts,
+                    observe: !given.unobserved,
+                })
+            },
         })
     }
+}
+
+impl Run {
+    fn new(server: Option<String>, command: Vec<OsString>) -> Result<Self, UsageError> {
+        let named = server.or_else(|| server_name(&command));
+        let mut command = command.into_iter();
+        let program = command.next().filter(|program| !program.is_empty());
+        let program = program.ok_or(UsageError::NoCommand)?;
+        let server = named.ok_or(UsageError::NoName)?;
+        Ok(Self { server, program, arguments: command.collect() })
+    }
+}
+
+fn upstreams(given: &[String], server: Option<String>) -> Result<Vec<Upstream>, UsageError> {
+    let all = given.iter().map(|text| Upstream::parse(text)).collect::<Result<Vec<_>, _>>();
+    let mut all = all.map_err(UsageError::Listener)?;
+    let mut prefixes: Vec<&str> = all.iter().map(|upstream| upstream.prefix.as_str()).collect();
+    prefixes.sort_unstable();
+    if let Some(twice) = prefixes.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(UsageError::SamePrefix(twice[0].to_owned()));
+    }
+    if let Some(name) = server {
+        let [upstream] = all.as_mut_slice() else { return Err(UsageError::OneName) };
+        upstream.name = name;
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -129,11 +223,17 @@ mod tests {
     #[test]
     fn everything_has_a_default_but_the_command() {
         let settings = read(&["--", "uvx", "mcp-server-git", "--repository", "."], &[]).unwrap();
-        assert_eq!(settings.server, "mcp-server-git");
         assert_eq!(settings.exporter, DEFAULT_EXPORTER);
         assert!(matches!(settings.token, Token::None));
-        assert_eq!(settings.program, "uvx");
-        assert_eq!(settings.arguments, ["mcp-server-git", "--repository", "."]);
+        let Task::Run(run) = settings.task else { panic!("{settings:?}") };
+        assert_eq!(run.server, "mcp-server-git");
+        assert_eq!(run.program, "uvx");
+        assert_eq!(run.arguments, ["mcp-server-git", "--repository", "."]);
+
+        let settings = read(&["--upstream", "http://h:8000/mcp"], &[]).unwrap();
+        let Task::Listen(listen) = settings.task else { panic!("{settings:?}") };
+        assert_eq!(listen.address.to_string(), "127.0.0.1:8080");
+        assert_eq!(listen.upstreams[0].name, "h");
     }
 
     #[test]
@@ -151,7 +251,8 @@ mod tests {
         let flags =
             ["--server", "s", "--exporter", "http://flag:2", "--token-file", "/t", "--", "cat"];
         let settings = read(&flags, &env).unwrap();
-        assert_eq!((settings.server.as_str(), settings.exporter.as_str()), ("s", "http://flag:2"));
+        assert_eq!(settings.exporter, "http://flag:2");
+        assert!(matches!(settings.task, Task::Run(run) if run.server == "s"));
         assert!(matches!(settings.token, Token::File(file) if file.as_os_str() == "/t"));
     }
 
@@ -163,6 +264,14 @@ mod tests {
         assert!(message(&["--nope", "--", "cat"], &[]).contains("--nope"));
         assert!(message(&["--", ""], &[]).contains("after `--`"));
         assert!(message(&["--", "./my server"], &[]).contains("--server NAME"));
+        let upstream = ["--upstream", "http://a", "--upstream", "http://b"];
+        assert!(message(&upstream, &[]).contains("two servers are behind \"\""));
+        let named = ["--server", "s", "--upstream", "http://a", "--upstream", "/b=http://b"];
+        assert!(message(&named, &[]).contains("--upstream NAME="));
+        assert!(message(&["--upstream", "http://a", "--", "cat"], &[]).contains("cannot be used"));
+        assert!(message(&["--listen", "127.0.0.1:1", "--", "cat"], &[]).contains("cannot be used"));
+        assert!(message(&["--listen", "127.0.0.1:1"], &[]).contains("<COMMAND>"));
+        assert!(message(&["--listen", "x", "--upstream", "http://a"], &[]).contains("--listen"));
         let both = [("MCP_EXPORTER_TOKEN", "a"), ("MCP_EXPORTER_TOKEN_FILE", "b")];
         assert!(message(&["--", "cat"], &both).contains("both set"));
     }

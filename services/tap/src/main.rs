@@ -3,8 +3,8 @@
 use std::process::exit;
 use std::{env, io};
 
-use mcp_tap::app::{StartError, Tap};
-use mcp_tap::cli::{Settings, UsageError};
+use mcp_tap::app::{HttpTap, StartError, Tap};
+use mcp_tap::cli::{Settings, Task, UsageError};
 use mcp_tap::stdio::End;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use signal_hook::low_level::emulate_default_handler;
@@ -22,10 +22,15 @@ fn main() {
     let settings = Settings::read(env::args_os(), |key| env::var_os(key))
         .unwrap_or_else(|error| refuse(&error));
     start_log();
-    let tap = Tap::start(&settings).unwrap_or_else(|error| fail(error));
-    match tap.run() {
-        Ok(end) => leave(end),
-        Err(error) => fail(error.into()),
+    match &settings.task {
+        Task::Run(run) => {
+            let tap = Tap::start(&settings, run).unwrap_or_else(|error| fail(error));
+            leave(tap.run().unwrap_or_else(|error| fail(error.into())))
+        }
+        Task::Listen(listen) => {
+            let tap = HttpTap::start(&settings, listen).unwrap_or_else(|error| fail(error));
+            tap.run().unwrap_or_else(|error| fail(error.into()));
+        }
     }
 }
 
@@ -64,7 +69,7 @@ fn fail(error: StartError) -> ! {
     let code = match &error {
         StartError::Settings(_) => USAGE,
         StartError::Spawn(error) => error.exit_code().into(),
-        StartError::System(_) => SOFTWARE,
+        StartError::Listen { .. } | StartError::Tls(_) | StartError::System(_) => SOFTWARE,
     };
     eprintln!("mcp-tap: {:#}", anyhow::Error::from(error));
     exit(code)

@@ -8,7 +8,9 @@
 //! ids, tables and listings all have limits.
 
 mod call;
+mod ending;
 mod framing;
+pub mod http;
 mod inflight;
 mod json;
 mod listing;
@@ -76,6 +78,20 @@ pub struct Observer<S> {
     inflight: Inflight,
     server: Server,
     stats: Stats,
+    /// The HTTP exchange whose messages are being read.
+    reading: Option<Reading>,
+    /// The listing of those who ask without a session, each request a connection of its own.
+    listing: Listing,
+}
+
+/// An HTTP exchange under the eyes of the observer.
+#[derive(Debug, Default)]
+struct Reading {
+    exchange: u64,
+    /// What was asked in it.
+    asked: Vec<Key>,
+    /// A refusal without an id is about what was asked here.
+    answers: bool,
 }
 
 type Key = (ConnectionId, Direction, Id);
@@ -86,7 +102,8 @@ struct Connection {
     streams: [Stream; 2],
     /// The revision that `initialize` agreed on.
     version: Option<ProtocolVersion>,
-    listing: Listing,
+    /// None where all that ask without a session share one.
+    listing: Option<Listing>,
 }
 
 #[derive(Debug, Default)]
@@ -126,6 +143,8 @@ impl<S: EventSink> Observer<S> {
             inflight: Inflight::default(),
             server: Server::default(),
             stats: Stats::default(),
+            reading: None,
+            listing: Listing::default(),
         }
     }
 
@@ -145,7 +164,7 @@ impl<S: EventSink> Observer<S> {
             transport,
             streams: Default::default(),
             version: None,
-            listing: Listing::default(),
+            listing: Some(Listing::default()),
         };
         self.connections.insert(connection, state);
     }
@@ -287,18 +306,6 @@ impl<S: EventSink> Observer<S> {
         }
     }
 
-    /// A reply that went in `direction` may have been missed: calls that wait for one there must
-    /// not be called abandoned later, nor in flight until they expire.
-    fn doubt(&mut self, id: ConnectionId, direction: Direction) {
-        let asked = direction.opposite();
-        for call in self.pending.values_mut().chain(self.tasks.values_mut()) {
-            if call.connection == id && call.direction == asked && !call.uncertain {
-                call.uncertain = true;
-                call.tool.iter().for_each(|tool| self.inflight.remove(tool));
-            }
-        }
-    }
-
     fn request(&mut self, key: Key, at: Duration, method: &str, params: &Params<'_>, bytes: u64) {
         let (id, direction, _) = key;
         let Some(connection) = self.connections.get_mut(&id) else { return };
@@ -325,6 +332,7 @@ impl<S: EventSink> Observer<S> {
             cursor: params.cursor(&self.hasher),
             task: params.task(&self.hasher),
             uncertain: false,
+            exchange: self.reading.as_ref().map_or(0, |reading| reading.exchange),
         };
         if params.is_next_round() {
             let link = params.link(likeness, &self.hasher);
@@ -336,6 +344,9 @@ impl<S: EventSink> Observer<S> {
             }
         }
         self.start(&call);
+        if let Some(reading) = &mut self.reading {
+            reading.asked.push(key.clone());
+        }
         if let Some(evicted) = self.pending.insert(key, at, call) {
             self.give_up(evicted, at, Ending::Expired);
         }
@@ -364,43 +375,6 @@ impl<S: EventSink> Observer<S> {
                 }
             }
             _ => {}
-        }
-    }
-
-    fn start(&mut self, call: &Call) {
-        if let Some(tool) = call.tool.as_ref().filter(|_| !call.uncertain) {
-            self.inflight.add(tool);
-        }
-    }
-
-    fn stop(&mut self, call: &Call) {
-        if let Some(tool) = call.tool.as_ref().filter(|_| !call.uncertain) {
-            self.inflight.remove(tool);
-        }
-    }
-
-    /// Everything that matches can no longer be answered.
-    fn leave(&mut self, which: impl Fn(&Call) -> bool, at: Duration, ending: Ending<'_>) {
-        let mut left = self.pending.take_if(&which);
-        left.extend(self.tasks.take_if(&which));
-        for call in left {
-            self.give_up(call, at, ending);
-        }
-    }
-
-    /// Ends a call whose reply was not seen.
-    fn give_up(&mut self, call: Call, at: Duration, ending: Ending<'_>) {
-        self.stop(&call);
-        if call.uncertain {
-            self.stats.uncertain += 1;
-        } else {
-            self.end(call, at, ending, None);
-        }
-    }
-
-    fn end(&self, call: Call, at: Duration, ending: Ending<'_>, said: Option<&str>) {
-        if let Some(event) = call.end(at, ending, said) {
-            self.sink.record(event);
         }
     }
 }

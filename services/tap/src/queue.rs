@@ -12,6 +12,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::observer::Direction;
+use crate::observer::http::{Answered, Asked, Fate};
 
 /// How many bytes wait for the observer before chunks are dropped.
 pub const LIMIT: usize = 16 * 1024 * 1024;
@@ -28,6 +29,8 @@ const KEPT_CAPACITY: usize = 256 * 1024;
 /// One step of one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record {
+    /// The HTTP exchange that it belongs to; 0 over stdio, which has one conversation.
+    pub exchange: u64,
     /// Which way the bytes went.
     pub direction: Direction,
     /// When they were read.
@@ -45,6 +48,12 @@ pub enum Kind {
     Gap,
     /// The direction ended.
     Closed,
+    /// An HTTP exchange began.
+    Asked(Asked),
+    /// The head of its response came.
+    Answered(Answered),
+    /// It is over.
+    Ended(Fate),
 }
 
 /// Records and their bytes, in order.
@@ -135,6 +144,12 @@ impl Queue {
 
     /// Copies a chunk, or counts it as dropped when the queue is full. Never waits for space.
     pub fn push(&self, direction: Direction, at: Duration, bytes: &[u8]) -> Wake {
+        self.push_of(0, direction, at, bytes)
+    }
+
+    /// The same for the bytes of an HTTP exchange. A gap is everybody's in that direction: who
+    /// lost the bytes that found no room is not remembered.
+    pub fn push_of(&self, exchange: u64, direction: Direction, at: Duration, bytes: &[u8]) -> Wake {
         let mut state = self.lock();
         let was_urgent = state.is_urgent(self.limit);
         if state.batch.cost() + bytes.len() + 2 * RECORD_COST > self.limit {
@@ -143,23 +158,44 @@ impl Queue {
             state.dropped.bytes += bytes.len() as u64;
         } else {
             if std::mem::take(&mut state.gap[direction as usize]) {
-                state.batch.records.push(Record { direction, at, kind: Kind::Gap });
+                state.batch.records.push(Record { exchange, direction, at, kind: Kind::Gap });
             }
+            grow(&mut state.batch.bytes, bytes.len(), self.limit);
             state.batch.bytes.extend_from_slice(bytes);
-            state.batch.records.push(Record { direction, at, kind: Kind::Bytes(bytes.len()) });
+            let kind = Kind::Bytes(bytes.len());
+            state.batch.records.push(Record { exchange, direction, at, kind });
         }
         Wake(state.asleep || (!was_urgent && state.is_urgent(self.limit)))
     }
 
     /// Says that a direction ended. Always finds room.
     pub fn close(&self, direction: Direction, at: Duration) {
-        let mut state = self.lock();
-        if std::mem::take(&mut state.gap[direction as usize]) {
-            state.batch.records.push(Record { direction, at, kind: Kind::Gap });
-        }
-        state.batch.records.push(Record { direction, at, kind: Kind::Closed });
-        drop(state);
+        let _ = self.tell(Record { exchange: 0, direction, at, kind: Kind::Closed });
         self.wake.notify_one();
+    }
+
+    /// Begins to observe an exchange; none when there is no room, and so no use in telling more
+    /// of it.
+    pub fn begin(&self, exchange: u64, at: Duration, asked: Asked) -> Option<Wake> {
+        let mut state = self.lock();
+        if state.batch.cost() + 2 * RECORD_COST > self.limit {
+            state.dropped.chunks += 1;
+            return None;
+        }
+        let kind = Kind::Asked(asked);
+        state.batch.records.push(Record { exchange, direction: Direction::ToServer, at, kind });
+        Some(Wake(state.asleep))
+    }
+
+    /// Adds a record that has no bytes. Always finds room: there are a few for each exchange that
+    /// [began](Queue::begin), and those are bounded.
+    pub fn tell(&self, record: Record) -> Wake {
+        let mut state = self.lock();
+        if std::mem::take(&mut state.gap[record.direction as usize]) {
+            state.batch.records.push(Record { kind: Kind::Gap, ..record });
+        }
+        state.batch.records.push(record);
+        Wake(state.asleep)
     }
 
     /// Wakes the observer, if `push` found it asleep or the queue filling.
@@ -206,6 +242,16 @@ impl Queue {
             return None;
         }
         Some(std::mem::replace(&mut state.batch, done))
+    }
+}
+
+/// Makes room for `more` bytes: twice as much each time, but no more than `limit` in all, which a
+/// vector by itself would overshoot by as much again.
+pub(crate) fn grow(buffer: &mut Vec<u8>, more: usize, limit: usize) {
+    let needed = buffer.len() + more;
+    if needed > buffer.capacity() {
+        let wanted = needed.max((2 * buffer.capacity()).min(limit));
+        buffer.reserve_exact(wanted - buffer.len());
     }
 }
 

@@ -10,24 +10,52 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustix::process::setpriority_process;
+
 use crate::clock::Clock;
-use crate::observer::{ConnectionId, Observer};
+use crate::observer::http::HttpObserver;
+use crate::observer::{ConnectionId, Observer, Stats};
 use crate::queue::{Batch, Dropped, Kind, Queue, Record};
 use crate::sink::EventSink;
 
 /// The shortest time between two reports of losses.
 const PERIOD: Duration = Duration::from_secs(1);
 
+/// The observer's niceness.
+const NICE: i32 = 5;
+
 /// What an observer's thread did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Report {
     /// The observer's own counts.
-    pub observer: crate::observer::Stats,
+    pub observer: Stats,
     /// Steps that panicked.
     pub panics: u64,
     /// Chunks that the queue had no room for.
     pub dropped: Dropped,
 }
+
+/// What the thread steps through a queue's records.
+pub trait Watch {
+    /// Takes in a record with its bytes.
+    fn step(&mut self, record: Record, bytes: &[u8]);
+    /// Part of this record was not seen.
+    fn lose(&mut self, record: Record);
+    /// See [`Observer::tick`].
+    fn tick(&mut self, at: Duration);
+    /// See [`Observer::patience`].
+    fn patience(&self) -> Option<Duration>;
+    /// Nothing more will come.
+    fn finish(&mut self, at: Duration);
+    /// See [`Observer::lost`].
+    fn lost(&self, count: u64);
+    /// See [`Observer::stats`].
+    fn stats(&self) -> Stats;
+}
+
+/// The one connection of a stdio server.
+#[derive(Debug)]
+pub struct Lines<S>(pub Observer<S>, pub ConnectionId);
 
 /// How much of what was lost has been told, and when.
 #[derive(Debug, Default)]
@@ -66,54 +94,129 @@ impl Losses {
     }
 }
 
-/// Observes `queue` as `connection` until it is finished.
+impl<S: EventSink> Watch for Lines<S> {
+    fn step(&mut self, Record { direction, at, kind, .. }: Record, bytes: &[u8]) {
+        let Self(observer, connection) = self;
+        match kind {
+            Kind::Bytes(_) => observer.bytes(*connection, direction, at, bytes),
+            Kind::Gap => observer.gap(*connection, direction),
+            Kind::Closed => observer.closed(*connection, direction, at),
+            Kind::Asked(_) | Kind::Answered(_) | Kind::Ended(_) => {}
+        }
+    }
+
+    fn lose(&mut self, record: Record) {
+        // The rest of the chunk was not seen.
+        self.0.gap(self.1, record.direction);
+    }
+
+    fn tick(&mut self, at: Duration) {
+        self.0.tick(at);
+    }
+
+    fn finish(&mut self, _at: Duration) {
+        // Both directions were closed.
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.0.patience()
+    }
+
+    fn lost(&self, count: u64) {
+        self.0.lost(count);
+    }
+
+    fn stats(&self) -> Stats {
+        self.0.stats()
+    }
+}
+
+impl<S: EventSink> Watch for HttpObserver<S> {
+    fn step(&mut self, Record { exchange, direction, at, kind }: Record, bytes: &[u8]) {
+        match kind {
+            Kind::Bytes(_) => self.bytes(exchange, direction, at, bytes),
+            Kind::Gap => self.gap(direction),
+            Kind::Closed => self.whole(exchange, direction, at),
+            Kind::Asked(asked) => self.asked(exchange, at, asked),
+            Kind::Answered(answered) => self.answered(exchange, at, answered),
+            Kind::Ended(fate) => self.ended(exchange, at, fate),
+        }
+    }
+
+    fn lose(&mut self, record: Record) {
+        self.lose(record.exchange);
+    }
+
+    fn tick(&mut self, at: Duration) {
+        self.tick(at);
+    }
+
+    fn finish(&mut self, at: Duration) {
+        self.finish(at);
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.patience()
+    }
+
+    fn lost(&self, count: u64) {
+        self.lost(count);
+    }
+
+    fn stats(&self) -> Stats {
+        self.stats()
+    }
+}
+
+/// Observes `queue` until it is finished.
 ///
 /// # Errors
 /// When the system has no thread left.
-pub fn spawn<S: EventSink + Send + 'static>(
-    mut observer: Observer<S>,
-    connection: ConnectionId,
+pub fn spawn(
+    mut watch: impl Watch + Send + 'static,
     queue: Arc<Queue>,
     clock: Clock,
 ) -> std::io::Result<JoinHandle<Report>> {
     thread::Builder::new().name("observer".into()).spawn(move || {
+        yield_to_traffic();
         let mut report = Report::default();
         let mut losses = Losses::default();
         let mut batch = Batch::default();
-        while let Some(next) = queue.take(batch, losses.patience(observer.patience())) {
+        while let Some(next) = queue.take(batch, losses.patience(watch.patience())) {
             for (record, bytes) in next.iter() {
-                report.panics += u64::from(!step(&mut observer, connection, record, bytes));
+                report.panics += u64::from(!step(&mut watch, record, bytes));
             }
             let now = clock.now();
-            report.panics += u64::from(!guard(|| observer.tick(now)));
+            report.panics += u64::from(!guard(|| watch.tick(now)));
             batch = next;
-            report = Report { observer: observer.stats(), dropped: queue.dropped(), ..report };
+            report = Report { observer: watch.stats(), dropped: queue.dropped(), ..report };
             if let Some(count) = losses.news(report.lost(), now) {
-                report.panics += u64::from(!guard(|| observer.lost(count)));
+                report.panics += u64::from(!guard(|| watch.lost(count)));
             }
         }
-        report = Report { observer: observer.stats(), dropped: queue.dropped(), ..report };
+        let now = clock.now();
+        report.panics += u64::from(!guard(|| watch.finish(now)));
+        report = Report { observer: watch.stats(), dropped: queue.dropped(), ..report };
         if let Some(count) = losses.rest(report.lost()) {
-            guard(|| observer.lost(count));
+            guard(|| watch.lost(count));
         }
         report
     })
 }
 
-fn step<S: EventSink>(
-    observer: &mut Observer<S>,
-    connection: ConnectionId,
-    Record { direction, at, kind }: Record,
-    bytes: &[u8],
-) -> bool {
-    let whole = guard(|| match kind {
-        Kind::Bytes(_) => observer.bytes(connection, direction, at, bytes),
-        Kind::Gap => observer.gap(connection, direction),
-        Kind::Closed => observer.closed(connection, direction, at),
-    });
+/// Gives this thread a lower priority than those that pass traffic: on a machine that is short of
+/// processors a batch would hold them up for milliseconds.
+fn yield_to_traffic() {
+    // On Linux this is the calling thread's alone.
+    if let Err(error) = setpriority_process(None, NICE) {
+        tracing::debug!(%error, "the observer keeps its priority");
+    }
+}
+
+fn step(watch: &mut impl Watch, record: Record, bytes: &[u8]) -> bool {
+    let whole = guard(|| watch.step(record, bytes));
     if !whole {
-        // The rest of the chunk was not seen.
-        guard(|| observer.gap(connection, direction));
+        guard(|| watch.lose(record));
     }
     whole
 }
@@ -159,7 +262,7 @@ mod tests {
             let _ = queue.push(*direction, Duration::ZERO, format!("{line}\n").as_bytes());
         }
         queue.finish();
-        let worker = spawn(observer, ConnectionId(0), queue, Clock::start()).unwrap();
+        let worker = spawn(Lines(observer, ConnectionId(0)), queue, Clock::start()).unwrap();
         let report = worker.join().unwrap();
         (sink.0.lock().unwrap().clone(), report)
     }

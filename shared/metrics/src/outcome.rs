@@ -69,6 +69,10 @@ pub enum Ending<'a> {
     Reset,
     /// Nobody listened.
     Refused,
+    /// The peer's name has no address.
+    Unresolved,
+    /// TLS could not be agreed on.
+    Untrusted,
     /// No reply within the pending table's time.
     Expired,
     /// The handler panicked.
@@ -95,6 +99,8 @@ impl From<Ending<'_>> for Outcome {
             Ending::Eof => Self::Error(E::TransportError, R::Eof),
             Ending::Reset => Self::Error(E::TransportError, R::Reset),
             Ending::Refused => Self::Error(E::TransportError, R::Refused),
+            Ending::Unresolved => Self::Error(E::TransportError, R::Dns),
+            Ending::Untrusted => Self::Error(E::TransportError, R::Tls),
             Ending::Expired => Self::Error(E::Abandoned, R::Expired),
             Ending::Panicked => Self::Error(E::InternalError, R::Panic),
             Ending::Cancelled => Self::Cancelled,

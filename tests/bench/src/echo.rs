@@ -35,7 +35,8 @@ pub(crate) fn serve() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn answer(method: &str, mut params: Value) -> Value {
+/// What a method gives.
+pub(crate) fn answer(method: &str, mut params: Value) -> Value {
     match method {
         "initialize" => json!({
             "protocolVersion": params["protocolVersion"],

@@ -23,6 +23,7 @@ mod rounds;
 mod scrape;
 mod stalls;
 mod tap;
+mod tap_http;
 mod targets;
 mod workload;
 
@@ -65,6 +66,8 @@ enum Benchmark {
     Ingest,
     /// What the tap adds to a round trip.
     Tap,
+    /// The same over HTTP, for one client and for many.
+    TapHttp,
     /// Sizes, memory and start.
     Footprint,
     /// Probes, beside blackbox_exporter.
@@ -87,6 +90,9 @@ enum Helper {
     /// Is an MCP server over stdio.
     #[command(hide = true, name = "echo-helper")]
     Echo,
+    /// Is one over HTTP.
+    #[command(hide = true, name = "echo-http-helper")]
+    EchoHttp,
 }
 
 impl Benchmark {
@@ -98,6 +104,7 @@ impl Benchmark {
             Self::Hostile => hostile::run(),
             Self::Ingest => ingest::run(),
             Self::Tap => tap::run(),
+            Self::TapHttp => tap_http::run(),
             Self::Footprint => footprint::run(),
             Self::Monitor => monitor::run(),
             Self::Coordination => coordination::run(),
@@ -114,6 +121,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Helper::InventedNames) => hostile::helper(),
         Some(Helper::ParseOnly) => ingest::parse_only(),
         Some(Helper::Echo) => echo::serve(),
+        Some(Helper::EchoHttp) => tap_http::serve(),
     };
     helped.map(|()| ExitCode::SUCCESS)
 }

@@ -48,6 +48,17 @@ pub(crate) fn tapped_echo(exporter: &str) -> anyhow::Result<Command> {
     Ok(command)
 }
 
+/// The command that runs a tap in front of an HTTP server.
+pub(crate) fn tapped_http(exporter: &str, origin: &str, observed: bool) -> anyhow::Result<Command> {
+    let mut command = Command::new(build("mcp-tap")?);
+    command.args(["--listen", "127.0.0.1:0", "--exporter", &format!("http://{exporter}")]);
+    command.args(["--upstream", &format!("bench=http://{origin}/mcp")]);
+    if !observed {
+        command.arg("--unobserved");
+    }
+    Ok(command)
+}
+
 /// The command that runs a monitor with this configuration.
 pub(crate) fn monitor(config: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new(build("mcp-health-monitor")?);

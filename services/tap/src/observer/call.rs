@@ -41,6 +41,8 @@ pub(super) struct Call {
     pub(super) task: Option<u64>,
     /// Bytes were not observed while it was pending, so its reply may have passed unseen.
     pub(super) uncertain: bool,
+    /// The HTTP exchange that it was asked in; 0 over stdio.
+    pub(super) exchange: u64,
 }
 
 /// What the observer reads of a request's `params`.
@@ -159,6 +161,10 @@ pub(super) fn quote(text: &str) -> String {
 }
 
 impl Call {
+    pub(super) fn is_tool_call(&self) -> bool {
+        self.tool.is_some()
+    }
+
     /// The event that says how the call ended; none where the end says nothing.
     pub(super) fn end(
         self,

@@ -27,7 +27,7 @@ impl<S: EventSink> Observer<S> {
         let Some(mut call) = key.and_then(|key| self.pending.remove(&key)) else {
             self.stats.unmatched += 1;
             if let (Reply::Error { code, message }, true) = (reply, stand_in) {
-                self.uncorrelated(*code, message);
+                self.refused(at, *code, message, bytes);
             }
             return;
         };
@@ -117,8 +117,26 @@ impl<S: EventSink> Observer<S> {
             return;
         }
         if let (Some(connection), Some(tools)) = (self.connections.get_mut(&id), tools) {
-            let news = connection.listing.page(call.cursor, tools, next, bytes, &self.hasher);
+            let listing = connection.listing.as_mut().unwrap_or(&mut self.listing);
+            let news = listing.page(call.cursor, tools, next, bytes, &self.hasher);
             news.into_iter().for_each(|event| self.sink.record(event));
+        }
+    }
+
+    /// A refusal without an id. Over HTTP the exchange says whose it is.
+    fn refused(&mut self, at: Duration, code: i64, message: &str, bytes: u64) {
+        let asked = match &mut self.reading {
+            Some(reading) if reading.answers => std::mem::take(&mut reading.asked),
+            _ => Vec::new(),
+        };
+        let mut calls = asked.iter().filter_map(|key| self.pending.remove(key)).peekable();
+        if calls.peek().is_none() {
+            return self.uncorrelated(code, message);
+        }
+        for mut call in calls.collect::<Vec<_>>() {
+            self.stop(&call);
+            call.response_bytes += bytes;
+            self.end(call, at, Ending::RpcError { code, message }, Some(message));
         }
     }
 

@@ -39,6 +39,10 @@ impl<K: Clone + Eq + Hash, V> Table<K, V> {
         evicted
     }
 
+    pub(super) fn get(&self, key: &K) -> Option<&V> {
+        self.entries.get(key).map(|entry| &entry.value)
+    }
+
     pub(super) fn remove(&mut self, key: &K) -> Option<V> {
         let entry = self.entries.remove(key)?;
         self.order.remove(&entry.place);

@@ -1,0 +1,103 @@
+//! The composition root of the HTTP transports.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use mcpmon_metrics::label::Transport;
+use mcpmon_sdk::Monitor;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::{StartError, monitor, tell};
+use crate::cli::{Listen, Settings};
+use crate::clock::Clock;
+use crate::farewell;
+use crate::http::{Feed, Route, Server, Shared, serve};
+use crate::observer::http::{HttpObserver, Marks};
+use crate::queue::{LIMIT, Queue};
+use crate::worker::{self, Report};
+
+/// A tap that listens.
+#[derive(Debug)]
+pub struct HttpTap {
+    server: Server,
+    observers: Vec<Observing>,
+    exporter: String,
+}
+
+/// The observer of one server.
+#[derive(Debug)]
+struct Observing {
+    monitor: Monitor,
+    queue: Arc<Queue>,
+    worker: JoinHandle<Report>,
+}
+
+impl HttpTap {
+    /// Listens. Neither the servers nor the exporter need to be there.
+    ///
+    /// # Errors
+    /// When a setting is wrong or the address is taken.
+    pub fn start(settings: &Settings, listen: &Listen) -> Result<Self, StartError> {
+        let address = listen.address;
+        let listener =
+            TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })?;
+        let clock = Clock::start();
+        let (mut routes, mut observers) = (Vec::new(), Vec::new());
+        for upstream in &listen.upstreams {
+            let feed = if listen.observe {
+                let observing = Observing::start(monitor(settings, &upstream.name)?, clock)?;
+                let feed = Feed::new(observing.0.queue.clone(), observing.1, clock);
+                observers.push(observing.0);
+                Some(feed)
+            } else {
+                None
+            };
+            routes.push(Route::new(upstream.clone(), feed)?);
+        }
+        let mut hosts = listen.hosts.clone();
+        hosts.add_address(address.ip());
+        let server = serve(&listener, &Arc::new(Shared::new(routes, hosts)))?;
+        Ok(Self { server, observers, exporter: settings.exporter.clone() })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Serves until a signal asks for the end, then delivers what was observed.
+    ///
+    /// # Errors
+    /// When signals cannot be caught.
+    pub fn run(self) -> io::Result<()> {
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        // For whoever started it with port 0; nobody may be reading.
+        _ = writeln!(io::stdout(), "listening on http://{}", self.address());
+        signals.forever().next();
+        self.server.stop();
+        for Observing { monitor, queue, worker } in self.observers {
+            queue.finish();
+            match worker.join() {
+                Ok(report) => tell(&report),
+                Err(_) => tracing::error!("the observer stopped; later calls were not counted"),
+            }
+            monitor.set_connections(Transport::Http, 0);
+            farewell::flush(monitor, self.exporter.clone());
+        }
+        Ok(())
+    }
+}
+
+impl Observing {
+    fn start(monitor: Monitor, clock: Clock) -> io::Result<(Self, Marks)> {
+        // So that the series is there before the first session.
+        monitor.set_connections(Transport::Http, 0);
+        let (queue, marks) = (Arc::new(Queue::new(LIMIT)), Marks::default());
+        let observer = HttpObserver::new(monitor.clone(), marks.clone());
+        let worker = worker::spawn(observer, queue.clone(), clock)?;
+        Ok((Self { monitor, queue, worker }, marks))
+    }
+}

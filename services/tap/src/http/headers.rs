@@ -1,0 +1,62 @@
+//! Which headers pass: all but those of one connection (RFC 9110, 7.6.1), in their order.
+
+use hyper::header::{
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// The headers that are for the other end. How the body is framed hyper says anew.
+pub(super) fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    let named: Vec<&str> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(str::trim))
+        .collect();
+    let is_ours = |name: &HeaderName| {
+        [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION]
+            .contains(name)
+            || named.iter().any(|named| named.eq_ignore_ascii_case(name.as_str()))
+    };
+    let mut passing = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers.iter().filter(|(name, _)| !is_ours(name)) {
+        passing.append(name.clone(), value.clone());
+    }
+    passing
+}
+
+/// The one text under `name`.
+pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).map(HeaderValue::to_str)?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_each_connections_own_is_left_out() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("host", "h"),
+            ("connection", "keep-alive, X-Hop"),
+            ("x-hop", "1"),
+            ("accept", "a"),
+            ("keep-alive", "timeout=5"),
+            ("accept", "b"),
+            ("transfer-encoding", "chunked"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("mcp-session-id", "s"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let passing = end_to_end(&headers);
+        let passing: Vec<_> =
+            passing.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        let expected = [("host", "h"), ("accept", "a"), ("accept", "b"), ("mcp-session-id", "s")];
+        assert_eq!(passing, expected);
+    }
+}

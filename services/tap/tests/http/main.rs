@@ -1,0 +1,129 @@
+//! The real `mcp-tap` between raw sockets: a client that writes what it likes and a server that
+//! sees what came and answers what it likes.
+
+#![expect(clippy::unwrap_used, reason = "all of this is a test")]
+
+mod bytes;
+mod faults;
+mod large;
+mod reporting;
+mod routes;
+mod tls;
+mod wire;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use mcpmon_testkit::http_script::{Answer, HttpScript, Request};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use self::wire::{Origin, Wire};
+
+/// A running tap. When it goes, so does its process.
+struct Tap {
+    child: Child,
+    address: String,
+}
+
+impl Tap {
+    /// A tap in front of `origin`, reporting to `exporter` as the server `test`.
+    fn before(origin: &Origin, exporter: &HttpScript) -> Self {
+        let upstream = format!("test={}/mcp", origin.url());
+        Self::start(exporter, &["--upstream", &upstream])
+    }
+
+    fn start(exporter: &HttpScript, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-tap"));
+        command.args(["--exporter", &exporter.url(), "--listen", "127.0.0.1:0"]).args(arguments);
+        Self::spawn(&mut command)
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        for key in ["MCP_EXPORTER_URL", "MCP_EXPORTER_TOKEN", "MCP_EXPORTER_TOKEN_FILE"] {
+            command.env_remove(key);
+        }
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
+        Self { child, address }
+    }
+
+    fn connect(&self) -> Wire {
+        Wire::connect(&self.address)
+    }
+
+    /// Ends the tap and gives everything that it told about `test`.
+    fn told(mut self, exporter: &HttpScript) -> Vec<Value> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
+        posted(&exporter.requests(), "test")
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+fn exporter() -> HttpScript {
+    HttpScript::start(|_| Answer::status(202, r#"{"accepted":1,"rejected":[]}"#))
+}
+
+/// The events about a server.
+fn posted(requests: &[Request], server: &str) -> Vec<Value> {
+    let body = |request: &Request| serde_json::from_slice::<Value>(&request.body).unwrap();
+    let batches = requests.iter().map(body).filter(|batch| batch["server"] == server);
+    batches.flat_map(|batch| batch["events"].as_array().unwrap().clone()).collect()
+}
+
+/// How the tool calls ended.
+fn endings(events: &[Value]) -> Vec<String> {
+    let calls = events.iter().filter(|event| event["type"] == "tool_call");
+    let word = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
+    let words =
+        |event: &Value| ["tool", "status", "error_type", "reason"].map(|key| word(event, key));
+    calls.map(|call| words(call).join(" ").trim_end().to_owned()).collect()
+}
+
+/// The last reading of a gauge: `connections` of a transport, `inflight` of a tool.
+fn gauge(events: &[Value], kind: &str, of: &str) -> Option<u64> {
+    let is_it = |e: &&Value| e["type"] == kind && (e["transport"] == of || e["tool"] == of);
+    events.iter().rev().find(is_it)?["value"].as_u64()
+}
+
+/// A POST of a call of the tool `a`.
+fn call(id: u64) -> String {
+    post(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"a"}}}}"#))
+}
+
+fn post(body: &str) -> String {
+    format!(
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// A whole JSON response.
+fn reply(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+const OK: &str = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+
+/// The head of an event stream.
+const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+    Transfer-Encoding: chunked\r\n\r\n";
+
+/// A chunk as hyper writes it; how a body is framed is each connection's own.
+fn chunk(text: &str) -> String {
+    format!("{:X}\r\n{text}\r\n", text.len())
+}
