@@ -390,5 +390,5 @@ fn exit_codes_and_words_are_those_of_the_contract() {
 #[test]
 fn a_reason_is_not_endless() {
     let reason = plain(&"x".repeat(5000));
-    assert_eq!(reason.chars().count(), super::words::LONGEST_REASON + 1);
+    assert_eq!(reason.chars().count(), words::LONGEST_REASON + 1);
 }
