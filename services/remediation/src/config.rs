@@ -122,3 +122,6 @@ impl MonitorConfig {
 fn authority(url: &Url) -> Option<String> {
     Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
 }
+
+#[cfg(test)]
+mod tests;
