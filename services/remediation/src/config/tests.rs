@@ -18,14 +18,10 @@ fn read(text: &str) -> Result<Config, String> {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), text).unwrap();
     let name = file.path().display().to_string();
-    let sources = Sources {
-        file: Some(file.path().to_owned()),
-        sections: SECTIONS,
-        ..Sources::default()
-    };
-    let told = |errors: mcpmon_bootstrap::ConfigErrors| {
-        errors.lines().join("\n").replace(&name, "FILE")
-    };
+    let sources =
+        Sources { file: Some(file.path().to_owned()), sections: SECTIONS, ..Sources::default() };
+    let told =
+        |errors: mcpmon_bootstrap::ConfigErrors| errors.lines().join("\n").replace(&name, "FILE");
     let mut settings = Settings::load(sources).map_err(told)?;
     let config = Config::of_service(&mut settings);
     Logging::from_settings(&mut settings, "info");
@@ -85,21 +81,42 @@ fn every_mistake_is_told_what_would_be_right() {
         ("a wildcard target", shop("ladder", "[\"*\"]")),
         ("twice in a ladder", shop("ladder", "[\"first\", \"second\", \"first\"]")),
         ("an unknown mode", shop("mode", "\"perhaps\"")),
-        ("an unknown key of a rule", shop("", "") + "[remediation.rules.shop2]\ncomponents = \"a\"\n"),
+        (
+            "an unknown key of a rule",
+            shop("", "") + "[remediation.rules.shop2]\ncomponents = \"a\"\n",
+        ),
         ("two rules for one failure", two),
-        ("a shipped rule, broken", format!("{ALONE}[remediation.rules.api]\nladder = [\"other\"]\n")),
+        (
+            "a shipped rule, broken",
+            format!("{ALONE}[remediation.rules.api]\nladder = [\"other\"]\n"),
+        ),
         ("no kind", target("container = \"shop-1\"")),
         ("an unknown kind", target("kind = \"kubernetes\"")),
-        ("an unknown key of a target", target("kind = \"docker\"\ncontainer = \"shop-1\"\nunit = \"a\"")),
+        (
+            "an unknown key of a target",
+            target("kind = \"docker\"\ncontainer = \"shop-1\"\nunit = \"a\""),
+        ),
         ("a wildcard container", target("kind = \"docker\"\ncontainer = \"*\"")),
         ("redis as a container", target("kind = \"docker\"\ncontainer = \"mcpmon-redis-1\"")),
-        ("the monitor as a unit", target("kind = \"systemd\"\nunit = \"mcp-health-monitor.service\"")),
-        ("remediation itself as a unit", target("kind = \"systemd\"\nunit = \"mcp-remediation.service\"")),
+        (
+            "the monitor as a unit",
+            target("kind = \"systemd\"\nunit = \"mcp-health-monitor.service\""),
+        ),
+        (
+            "remediation itself as a unit",
+            target("kind = \"systemd\"\nunit = \"mcp-remediation.service\""),
+        ),
         ("our own address", target("kind = \"http\"\nurl = \"http://127.0.0.1:9096/v1/alerts\"")),
-        ("our own address by another name", target("kind = \"http\"\nurl = \"http://localhost:9096/\"")),
+        (
+            "our own address by another name",
+            target("kind = \"http\"\nurl = \"http://localhost:9096/\""),
+        ),
         ("the monitor's address", target("kind = \"http\"\nurl = \"http://localhost:9095/x\"")),
         ("a command that is not allowed", target("kind = \"command\"\nprogram = \"/bin/reboot\"")),
-        ("a target without a name", format!("{ALONE}[remediation.targets.\"a b\"]\nkind = \"docker\"\n")),
+        (
+            "a target without a name",
+            format!("{ALONE}[remediation.targets.\"a b\"]\nkind = \"docker\"\n"),
+        ),
         ("an unknown key", general("atempts = 3")),
         ("an unknown mode of all", general("mode = \"yes\"")),
         ("no attempts", general("attempts = 0")),
