@@ -9,7 +9,7 @@ use mcpmon_bootstrap::{ConfigErrors, Settings, Sources};
 
 /// Repairs known failures: guarded, verified and on record.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version)]
 pub(crate) struct Arguments {
     /// TOML file; docs/CONFIG.md lists its keys and the environment variables over them
     #[arg(long, value_name = "FILE", global = true)]

@@ -59,6 +59,8 @@ pub struct Engine {
 pub struct Memory {
     /// The action that this replica does, or brings to its end.
     running: JoinSet<Ended>,
+    /// The component that it is about.
+    busy: Option<String>,
     /// When each component was last about to be acted on.
     tried: BTreeMap<String, Instant>,
     /// The incidents that were open when that was last known.
@@ -172,7 +174,9 @@ impl Engine {
         for incident in &state.open {
             let component = incident.component.as_str();
             let case = Case::of(incident, state.cases.get(component).cloned());
-            if case.under_way.is_some() {
+            // An action that begins has spent its budget before all know that it is under way.
+            let busy = memory.busy.as_deref() == Some(component) && !memory.running.is_empty();
+            if case.under_way.is_some() || busy {
                 continue;
             }
             let (spent, system_spent) = match budgets::spent(self.store(), component).await {
@@ -237,6 +241,7 @@ impl Engine {
     }
 
     fn start(&self, memory: &mut Memory, job: Job) {
+        memory.busy = Some(job.incident.component.clone());
         let repairer = self.repairer.clone();
         memory.running.spawn(async move {
             let verdict = repairer.run(&job).await.err();
@@ -252,6 +257,7 @@ impl Engine {
         component: &str,
         under_way: &UnderWay,
     ) {
+        memory.busy = Some(component.to_owned());
         tracing::warn!(
             component,
             attempt = under_way.attempt,

@@ -106,7 +106,7 @@ impl Alert {
         let labels = self.labels.iter().take(MOST_LABELS);
         let redacted = |name: &str, value: &str| {
             // A secret is known by what it is called.
-            let said = short(&format!("{name}={value}"));
+            let said = short(&format!("{name}={}", short(value)));
             said.strip_prefix(&format!("{name}=")).unwrap_or("…").to_owned()
         };
         labels.map(|(name, value)| (short(name), redacted(name, value))).collect()

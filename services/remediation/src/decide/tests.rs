@@ -243,7 +243,9 @@ fn a_storm_is_so_many_and_such_a_share() {
     });
     follows(Reason::Storm, |it| {
         it.fail(&["a", "b", "c"], 3);
-        (it.of("f"), it.of("g"));
+        for name in ["f", "g"] {
+            it.of(name);
+        }
     });
     follows(Reason::Act, |it| {
         it.fail(&["a", "b", "c"], 3);
@@ -411,7 +413,7 @@ fn a_person_approves_in_time() {
 
 #[test]
 fn the_target_must_be_the_one_that_failed() {
-    let run = |started_at| Some(Run { generation: started_at.to_string(), started_at });
+    let run = |started_at: u64| Some(Run { generation: started_at.to_string(), started_at });
     let seen = |run, condition| Ok(Sight { run, condition });
     let world = World::new();
     let judged = |case: &Case, seen: Result<Sight, Trouble>| {
@@ -509,6 +511,7 @@ proptest! {
 
     #[test]
     fn a_decision_is_the_same_each_time(world in world()) {
-        prop_assert_eq!(world.plan(), world.clone().plan());
+        let again = world.clone();
+        prop_assert_eq!(world.plan(), again.plan());
     }
 }

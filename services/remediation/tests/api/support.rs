@@ -33,9 +33,10 @@ pub(crate) const TOKENS: [(&str, &str); 3] = [
 ];
 
 /// Quick, where a person would wait.
-const QUICK: [(&str, &str); 7] = [
+const QUICK: [(&str, &str); 8] = [
     ("remediation.port", "0"),
     ("coordination.backend", "memory"),
+    ("remediation.lease_seconds", "0.3"),
     ("remediation.grace_seconds", "0"),
     ("remediation.verify_seconds", "5"),
     ("remediation.verify_every_seconds", "0.02"),
