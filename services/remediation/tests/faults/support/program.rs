@@ -84,6 +84,13 @@ impl Program {
         fs::read_to_string(&self.log).unwrap()
     }
 
+    /// What it holds of the machine's memory, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
+    }
+
     /// Stops its clock.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
