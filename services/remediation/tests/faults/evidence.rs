@@ -106,7 +106,7 @@ fn the_same_alert_ten_times_is_one_incident_and_one_action() {
     let again = remediation.send("POST", "/v1/alerts", WEBHOOK, &alert.to_string());
     assert_eq!(again.status, 200);
     throughout(Duration::from_secs(2), "one action", || world.docker.acts().len() == 1);
-    assert_eq!(remediation.send("POST", "/v1/alerts", READ, &alert.to_string()).status, 401);
+    assert_eq!(remediation.send("POST", "/v1/alerts", READ, &alert.to_string()).status, 403);
 }
 
 /// An MCP server with tools that somebody may take away.

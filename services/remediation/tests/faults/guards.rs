@@ -224,7 +224,7 @@ fn a_monitor_that_stands_still_cannot_verify_so_nothing_is_done() {
     // Twenty intervals.
     throughout(Duration::from_secs(20), "nothing is known", || world.docker.acts().is_empty());
     world.docker.crash("shop-1");
-    world.report("shop", Duration::from_millis(1));
+    world.report("shop", Origin::Monitor);
     remediation.wait_reason("shop", "inventory_old");
     let to = Instant::now();
     monitor.thaw();

@@ -9,5 +9,6 @@ mod coordination;
 mod engine;
 mod evidence;
 mod guards;
+mod measure;
 mod replicas;
 mod support;

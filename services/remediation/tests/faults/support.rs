@@ -1,5 +1,7 @@
 //! What the tests start, and how they wait for it.
 
+#![expect(clippy::print_stderr, reason = "a test that fails says what happened")]
+
 pub(crate) mod docker;
 mod history;
 mod program;
@@ -310,11 +312,11 @@ impl World {
         until("an incident", || self.open_incident(component))
     }
 
-    /// Opens an incident as the monitor would, first seen `ago` before.
-    pub(crate) fn report(&self, component: &str, ago: Duration) -> Incident {
-        let at = now() - u64::try_from(ago.as_millis()).unwrap();
+    /// Opens an incident that has just begun.
+    pub(crate) fn report(&self, component: &str, origin: Origin) -> Incident {
+        let at = now() - 1;
         let refused = Failure::ConnectionRefused;
-        let incident = Incident::new(component, "redis", refused, Origin::Monitor, at, at);
+        let incident = Incident::new(component, "redis", refused, origin, at, at);
         self.ask(async |store| incident::open(store, &incident).await).unwrap();
         incident
     }
@@ -330,6 +332,19 @@ impl World {
         };
         let spent = self.ask(async |store| budget::spent(store, component).await).unwrap();
         spent.in_window(&limits, now())
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let text = fs::read_to_string(self.shared_dir().join("audit.jsonl"));
+            let text = text.unwrap_or_default();
+            let lines: Vec<_> = text.lines().collect();
+            let last = &lines[lines.len().saturating_sub(12)..];
+            eprintln!("the end of the audit:\n{}", last.join("\n"));
+            eprintln!("the last restarts: {:#?}", self.docker.acts().last());
+        }
     }
 }
 

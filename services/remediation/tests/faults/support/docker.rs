@@ -179,11 +179,6 @@ impl Docker {
         });
     }
 
-    /// How often the container was looked at.
-    pub(crate) fn looks(&self, name: &str) -> usize {
-        self.shared.lock().looks.iter().filter(|it| *it == name).count()
-    }
-
     #[track_caller]
     fn wait(&self, what: &str, enough: impl Fn(&State) -> bool) {
         let state = self.shared.lock();

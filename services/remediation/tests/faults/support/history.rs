@@ -41,20 +41,15 @@ impl History {
         self.events("outcome").iter().map(|it| it["result"].as_str().unwrap()).collect()
     }
 
-    /// The names of the actions that ended, in order.
-    pub(crate) fn attempts(&self) -> Vec<&str> {
-        self.events("outcome").iter().map(|it| it["attempt"].as_str().unwrap()).collect()
+    /// The incidents that an action ended, in order.
+    pub(crate) fn repaired(&self) -> Vec<&str> {
+        let well = self.events("outcome").into_iter().filter(|it| it["result"] == "success");
+        well.map(|it| it["incident"].as_str().unwrap()).collect()
     }
 
     /// What was noted of each action's end, in order.
     pub(crate) fn notes(&self) -> Vec<&str> {
         self.events("outcome").iter().map(|it| it["note"].as_str().unwrap_or_default()).collect()
-    }
-
-    /// Why something was not done, in order, of that component.
-    pub(crate) fn reasons(&self, component: &str) -> Vec<&str> {
-        let of = self.events("decision").into_iter().filter(|it| it["component"] == component);
-        of.map(|it| it["reason"].as_str().unwrap()).collect()
     }
 
     /// That which holds of every history.

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tokio::time::Instant;
 
-use super::until;
+use super::{PATIENCE, until};
 
 const REMEDIATION: &str = env!("CARGO_BIN_EXE_mcp-remediation");
 
@@ -78,13 +79,16 @@ impl Program {
         Self { child, address: address.parse().unwrap(), log }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// What it wrote to standard error.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// What it holds of the machine's memory, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
     }
 
     /// Stops its clock.
@@ -170,8 +174,7 @@ impl Program {
     /// Waits until the board says so of the component.
     #[track_caller]
     pub(crate) fn wait_reason(&self, component: &str, reason: &str) -> Value {
-        let mut last = Value::Null;
-        let end = tokio::time::Instant::now() + super::PATIENCE;
+        let end = Instant::now() + PATIENCE;
         loop {
             let board = self.board();
             let incidents = board["incidents"].as_array().unwrap();
@@ -179,11 +182,8 @@ impl Program {
             if let Some(found) = incidents.iter().find(is) {
                 return found.clone();
             }
-            if board != last {
-                last = board;
-            }
-            let late = tokio::time::Instant::now() >= end;
-            assert!(!late, "{component} is not {reason}: {last:#}\n{}", self.log());
+            let late = Instant::now() >= end;
+            assert!(!late, "{component} is not {reason}: {board:#}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(25));
         }
     }
