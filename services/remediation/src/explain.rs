@@ -112,7 +112,10 @@ fn of_alert(
         ));
     }
     alert.incident(inventory, now).ok_or_else(|| {
-        nothing(Reason::NoComponent, format!("alert {} names no component", short(alert.name())))
+        nothing(
+            Reason::NoComponent,
+            format!("alert {} names no component that the monitor knows", short(alert.name())),
+        )
     })
 }
 

@@ -16,7 +16,6 @@ const VERSION: &str = "4";
 const MOST_ALERTS: usize = 1_000;
 const LONGEST_TEXT: usize = 300;
 const MOST_LABELS: usize = 20;
-const LONGEST_NAME: usize = 64;
 
 /// Alertmanager's body, version 4; keys that are not used here are left out.
 #[derive(Debug, Deserialize)]
@@ -112,17 +111,19 @@ impl Alert {
         labels.map(|(name, value)| (short(name), redacted(name, value))).collect()
     }
 
-    /// The component that it is about: by its label `component`, or else the one whose MCP server the
-    /// label `server` names, or else that name itself.
+    /// The component that it is about, which the monitor knows: by its label `component`, or else the
+    /// one whose MCP server the label `server` names, or else that name itself.
     #[must_use]
     pub fn component<'a>(&'a self, inventory: &'a BTreeMap<String, Member>) -> Option<&'a str> {
-        let label =
-            |name: &str| self.labels.get(name).map(String::as_str).filter(|it| is_component(it));
-        label("component").or_else(|| {
-            let server = self.labels.get("server").map(String::as_str)?;
-            let of = inventory.iter().find(|(_, member)| member.server.as_deref() == Some(server));
-            of.map(|(name, _)| name.as_str()).or_else(|| label("server"))
-        })
+        let label = |name: &str| self.labels.get(name).filter(|text| !text.is_empty());
+        // What the monitor does not know cannot be verified; and anybody may write a label.
+        let known = |name: &String| inventory.get_key_value(name).map(|(name, _)| name.as_str());
+        if let Some(component) = label("component") {
+            return known(component);
+        }
+        let server = label("server")?;
+        let of = inventory.iter().find(|(_, member)| member.server.as_ref() == Some(server));
+        of.map(|(name, _)| name.as_str()).or_else(|| known(server))
     }
 
     /// The failure in its label `failure`; `other` when there is none that is known.
@@ -194,13 +195,6 @@ pub async fn receive(
     let ended =
         incident::resolve_sole(store, &component, now, Origin::Alertmanager).await?.is_some();
     Ok(Received::Resolved { component, ended })
-}
-
-/// Whether a component may be called so: its documents would not be found again under another name,
-/// and names that begin with `_` are our own.
-fn is_component(name: &str) -> bool {
-    let legal = |c: char| c.is_ascii_graphic() && c != ':' && c != '@';
-    (1..=LONGEST_NAME).contains(&name.len()) && !name.starts_with('_') && name.chars().all(legal)
 }
 
 /// An RFC 3339 time. Alertmanager writes the zone that Prometheus wrote.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::action::Run;
-use crate::case::{ActionResult, Tried};
+use crate::case::{ActionResult, Approval, Tried};
 use crate::policy::Timing;
 use crate::protected::Protected;
 
@@ -90,9 +90,9 @@ fn spent(attempts: &[u64], limits: &budget::Limits) -> Spent {
         .fold(Spent::default(), |spent, at| spent.spend(&at.to_string(), limits, *at, 0.0).1)
 }
 
-fn tried(run: Option<Run>) -> Tried {
+fn tried(acted_at: u64, result: ActionResult) -> Tried {
     let (attempt, target) = (format!("shop@{BEGAN}#1"), "first".to_owned());
-    Tried { attempt, target, at: NOW - 1, result: ActionResult::Unverified, run }
+    Tried { attempt, target, acted_at, result }
 }
 
 impl World {
@@ -377,13 +377,17 @@ fn it_pauses_after_an_action_and_goes_up_the_ladder() {
     follows(Reason::Act, |it| it.spent = spent(&[NOW - MINUTE], &limits));
     follows(Reason::BackOff, |it| {
         it.spent = spent(&[NOW - MINUTE + 1], &limits);
-        it.case.tried = vec![tried(None)];
+        it.case.tried = vec![tried(NOW - 1, ActionResult::Unverified)];
     });
     let rung = |count| {
-        let world = World::with(|it| it.case.tried = vec![tried(None); count]);
+        let world =
+            World::with(|it| it.case.tried = vec![tried(NOW - 1, ActionResult::Unverified); count]);
         world.plan().unwrap().to_owned()
     };
     assert_eq!([0, 1, 2, 9].map(rung), ["first", "second", "second", "second"]);
+    // What was refused was not tried.
+    let refused = World::with(|it| it.case.tried = vec![tried(NOW - 1, ActionResult::Refused)]);
+    assert_eq!(refused.plan().unwrap(), "first");
 }
 
 #[test]
@@ -404,8 +408,19 @@ fn a_person_approves_in_time() {
     });
     follows(Reason::Act, |it| {
         approve(it);
-        it.case.approved_at = Some(NOW - 1);
+        it.case.approved = Some(Approval { at: NOW - 1, tried: 0 });
         it.incident.expires_at = NOW;
+    });
+    // A yes is for ten minutes, and for one action.
+    let yes = |it: &mut World, at: u64, tried: usize| {
+        approve(it);
+        it.case.approved = Some(Approval { at, tried });
+    };
+    follows(Reason::Act, |it| yes(it, NOW - 10 * MINUTE + 1, 0));
+    follows(Reason::AwaitingApproval, |it| yes(it, NOW - 10 * MINUTE, 0));
+    follows(Reason::AwaitingApproval, |it| {
+        yes(it, NOW - 1, 0);
+        it.case.tried = vec![tried(NOW - 1, ActionResult::Failed)];
     });
     // What is only tried out is planned, and not done later.
     follows(Reason::Act, |it| it.policy.rules[0].mode = Mode::DryRun);
@@ -417,7 +432,7 @@ fn the_target_must_be_the_one_that_failed() {
     let seen = |run, condition| Ok(Sight { run, condition });
     let world = World::new();
     let judged = |case: &Case, seen: Result<Sight, Trouble>| {
-        let judged = compare(&world.incident, case, &seen, &world.policy.guards);
+        let judged = compare(&world.incident, case, "first", &seen, &world.policy.guards);
         judged.map_or_else(|verdict| verdict.reason, |()| Reason::Act)
     };
     let (fresh, text) = (Case::default(), || "so".to_owned());
@@ -438,14 +453,25 @@ fn the_target_must_be_the_one_that_failed() {
     ] {
         assert_eq!(judged(&fresh, seen(run(started_at), Condition::Ours)), reason, "{started_at}");
     }
-    // The run that our own last action began; not one before it, and not one after it.
-    let ours = Case { tried: vec![tried(run(NOW - 9)), tried(run(NOW - 5))], ..Case::default() };
+    // A run of our own last action, or of before it; and one that began after it.
+    let acted = |result| Case { tried: vec![tried(NOW - 9_000, result)], ..Case::default() };
+    let ours = acted(ActionResult::Unverified);
     for (started_at, reason) in [
-        (NOW - 5, Reason::Act),
-        (NOW - 9, Reason::GenerationChanged),
-        (NOW - 4, Reason::GenerationChanged),
+        (BEGAN + 2_001, Reason::Act),
+        (NOW - 7_000, Reason::Act),
+        (NOW - 6_999, Reason::GenerationChanged),
     ] {
         assert_eq!(judged(&ours, seen(run(started_at), Condition::Ours)), reason, "{started_at}");
+    }
+    // A restart of ours that failed half-way left it stopped; one that was done did not.
+    let stopped = || Condition::Stopped("exited with 143".to_owned());
+    for (result, reason) in [
+        (ActionResult::Failed, Reason::Act),
+        (ActionResult::Unknown, Reason::Act),
+        (ActionResult::Unverified, Reason::StoppedByOperator),
+        (ActionResult::Refused, Reason::StoppedByOperator),
+    ] {
+        assert_eq!(judged(&acted(result), seen(run(1), stopped())), reason, "{result:?}");
     }
 }
 
@@ -472,7 +498,10 @@ fn world() -> impl Strategy<Value = World> {
                 let mut ago: Vec<_> = spends.iter().map(|minutes| NOW - minutes * MINUTE).collect();
                 ago.sort_unstable();
                 it.spent = spent(&ago, &limits(3));
-                (it.in_flight, it.case.tried) = (in_flight && count == 0, vec![tried(None); count]);
+                (it.in_flight, it.case.tried) = (
+                    in_flight && count == 0,
+                    vec![tried(NOW - 1, ActionResult::Unverified); count],
+                );
             })
         },
     )

@@ -54,7 +54,7 @@ async fn nobody(state: &State, alert: &Alert) -> Result<(), Problem> {
     if !state.first_time(alert) {
         return Ok(());
     }
-    let detail = format!("alert {} names no component", short(alert.name()));
+    let detail = format!("alert {} names no component that the monitor knows", short(alert.name()));
     let event = Event {
         verdict: Some(Verdict::new(Reason::NoComponent, detail)),
         evidence: json!({ "labels": alert.few_labels(), "status": alert.status }),

@@ -42,16 +42,19 @@ async fn each_endpoint_takes_its_own_token_alone() {
 }
 
 #[tokio::test]
-async fn without_tokens_everybody_here_may_look_and_nobody_may_operate() {
+async fn without_tokens_everybody_here_may_look_and_no_more() {
     let remediation = Remediation::start(&[]).await;
     for (request, own, done) in endpoints() {
         let reply = remediation.send(request.clone()).await;
-        if own == "operator" {
+        if own != "reader" {
+            let scope = if own == "operator" { "operate" } else { "webhook" };
             assert_eq!(reply.status, 403, "{request:?}");
             assert_eq!(
                 reply.problem(),
-                "the scope operate is closed until remediation.operate_token or \
-                 remediation.operate_token_file is set"
+                format!(
+                    "the scope {scope} is closed until remediation.{scope}_token or \
+                     remediation.{scope}_token_file is set"
+                )
             );
         } else {
             assert_eq!(reply.status, done, "{request:?}");

@@ -81,12 +81,12 @@ fn the_running_service_is_told_and_asked() {
     let answers: serde_json::Value = serde_json::from_str(ends(&json, 0)).unwrap();
     assert_eq!(answers[0]["verdict"]["reason"], "inventory_old");
 
-    let alert = r#"{"version":"4","alerts":[{"status":"firing","labels":{"component":"shop",
+    let alert = r#"{"version":"4","alerts":[{"status":"firing","labels":{"alertname":"Down","component":"shop",
         "failure":"timeout"},"startsAt":"2026-01-01T00:00:00Z"}]}"#;
     assert_eq!(setup.ask("POST", "/v1/alerts", "alerter", alert).0, 200);
-    let history = until("the decision is on record", || {
+    let history = until("the alert is on record", || {
         let history = setup.run(&["history"], "");
-        ends(&history, 0).contains("inventory_old").then_some(history.said)
+        ends(&history, 0).contains("no_component").then_some(history.said)
     });
     let lines: Vec<_> = history
         .lines()
