@@ -294,15 +294,16 @@ impl Repairer {
     async fn may_act(&self, job: &Job, under_way: &UnderWay) -> Result<(), String> {
         let Job { incident, policy, .. } = job;
         let (store, component) = (&*self.store, incident.component.as_str());
-        let paused = marks::is_in_maintenance(store, component, self.clock.now()).await;
-        if paused.map_err(|error| error.to_string())? {
-            return Err("it is in maintenance by now".to_owned());
-        }
         let now = self.look(job).await;
         compare(incident, &job.case, &job.rung, &now, &policy.guards)
             .map_err(|verdict| verdict.to_string())?;
         if now.ok().and_then(|sight| sight.run) != under_way.run {
             return Err("the target started anew meanwhile".to_owned());
+        }
+        // After the look, which may take its time.
+        let paused = marks::is_in_maintenance(store, component, self.clock.now()).await;
+        if paused.map_err(|error| error.to_string())? {
+            return Err("it is in maintenance by now".to_owned());
         }
         if !Arc::ptr_eq(policy, &job.configured.borrow()) {
             return Err("the configuration is another by now".to_owned());

@@ -169,7 +169,7 @@ fn a_pause_in_the_last_moment_is_a_pause() {
     gate.open();
     let history = world.wait_outcomes(1);
     assert_eq!(history.results(), ["refused"]);
-    assert!(history.notes()[0].contains("it was paused meanwhile"), "{history:?}");
+    assert!(history.notes()[0].contains("it is in maintenance by now"), "{history:?}");
     throughout(Duration::from_secs(2), "it is paused", || world.docker.acts().is_empty());
 }
 
