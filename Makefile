@@ -110,6 +110,11 @@ bench: ## Run the benchmarks, each interleaved with its baseline
 	cargo build --release $(LOCKED) $(SERVICES)
 	cargo run --release $(LOCKED) -p mcpmon-bench -- $(ARGS)
 
+.PHONY: repair-times
+repair-times: test-deps ## Measure how long failures take to be detected and repaired, some minutes
+	@$(WITH_DEPS) cargo nextest run --cargo-profile ci $(LOCKED) --workspace --no-capture \
+		--run-ignored only -E 'package(mcp-remediation) and test(/^measure::/)'
+
 .PHONY: help
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \

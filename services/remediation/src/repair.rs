@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use mcpmon_coordination::budget::Decision;
 use mcpmon_coordination::marks::{self, Repairing};
-use mcpmon_coordination::{Incident, Store};
+use mcpmon_coordination::{Incident, Store, inventory};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -25,7 +25,7 @@ use crate::audit::{Audit, Event};
 use crate::budgets;
 use crate::case::{self, ActionResult, Case, UnderWay};
 use crate::clock::Clock;
-use crate::decide::{a_check_decides, compare};
+use crate::decide::{a_check_decides, compare, storm};
 use crate::host_lock::{Acted, HostLock, Taken};
 use crate::lead::Right;
 use crate::metrics::Counts;
@@ -289,20 +289,25 @@ impl Repairer {
         }
     }
 
-    /// What speaks against it at the last moment: a person's pause, another configuration, another run
-    /// of the target, another replica.
+    /// What speaks against it at the last moment: another run of the target, a person's pause, a storm,
+    /// another configuration, another replica.
     async fn may_act(&self, job: &Job, under_way: &UnderWay) -> Result<(), String> {
         let Job { incident, policy, .. } = job;
         let (store, component) = (&*self.store, incident.component.as_str());
-        let paused = marks::is_in_maintenance(store, component, self.clock.now()).await;
-        if paused.map_err(|error| error.to_string())? {
-            return Err("it is in maintenance by now".to_owned());
-        }
         let now = self.look(job).await;
         compare(incident, &job.case, &job.rung, &now, &policy.guards)
             .map_err(|verdict| verdict.to_string())?;
         if now.ok().and_then(|sight| sight.run) != under_way.run {
             return Err("the target started anew meanwhile".to_owned());
+        }
+        // After the look, which may take its time.
+        let paused = marks::is_in_maintenance(store, component, self.clock.now()).await;
+        if paused.map_err(|error| error.to_string())? {
+            return Err("it is in maintenance by now".to_owned());
+        }
+        let inventory = inventory::read(store).await.map_err(|error| error.to_string())?;
+        if !storm(&policy.guards, &inventory, self.clock.now()).is_empty() {
+            return Err("by now many components fail at once".to_owned());
         }
         if !Arc::ptr_eq(policy, &job.configured.borrow()) {
             return Err("the configuration is another by now".to_owned());

@@ -192,13 +192,13 @@ fn planted_secrets_are_told_to_nobody() {
         let reply = remediation.send("POST", "/v1/alerts", WEBHOOK, &alert(labels).to_string());
         assert_eq!(reply.status, 200, "{reply:?}");
     }
-    let pause = json!({
-        "component": "other", "seconds": 60, "reason": "as told: password=planted-reason",
-    });
-    assert_eq!(remediation.operate("/api/v1/maintenance", &pause).status, 200);
     remediation.wait_reason("shop", "circuit_open");
     remediation.wait_reason("other", "no_rule");
     world.slack.wait("shop needs a person");
+    let pause = json!({
+        "component": "shop", "seconds": 60, "reason": "as told: password=planted-reason",
+    });
+    assert_eq!(remediation.operate("/api/v1/maintenance", &pause).status, 200);
     let places = [
         ("the log", remediation.log()),
         ("the audit", fs::read_to_string(world.shared_dir().join("audit.jsonl")).unwrap()),

@@ -99,12 +99,16 @@ fn measure(fault: Fault, pace: &Pace) {
             Fault::Hung => world.docker.hang("root-1"),
             Fault::Killed | Fault::Dependency => world.docker.crash("root-1"),
         }
-        world.wait_incident(failing);
+        world.wait_incident("root");
         detected.push(from.elapsed().as_secs_f64());
         until("it is verified", || (world.history().repaired().len() >= run).then_some(()));
         if matches!(fault, Fault::Dependency) {
             // Verified is the root; people wait for what needs it.
-            monitor.wait_state(failing, "healthy");
+            until("it is well", || {
+                let shop = monitor.component(failing);
+                let well = shop["state"] == "healthy" && shop["consecutive_failures"] == 0;
+                well.then_some(())
+            });
         }
         verified.push(from.elapsed().as_secs_f64());
     }

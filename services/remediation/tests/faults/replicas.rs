@@ -83,8 +83,8 @@ fn frozen_before_it_acts(one_machine: bool) -> usize {
     };
     // The other one finds what it began, and that it was not done.
     until("the other one brings it to its end", || (!read().results().is_empty()).then_some(()));
-    assert_eq!(read().results(), ["unknown"]);
-    assert!(read().notes()[0].contains("it was not done"), "{:?}", read().notes());
+    assert_eq!(read().results(), ["refused"]);
+    assert!(read().notes()[0].contains("ended before it acted"), "{:?}", read().notes());
     if one_machine {
         // The frozen one holds the lock of this machine.
         throughout(Duration::from_secs(3), "nobody acts", || world.docker.acts().is_empty());

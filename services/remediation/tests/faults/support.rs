@@ -10,7 +10,7 @@ mod slack;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -171,6 +171,7 @@ impl World {
     pub(crate) fn server(&self, container: &str) -> u16 {
         let port = free_port();
         self.serve_on(container, port);
+        until("the server listens", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok());
         port
     }
 
