@@ -16,7 +16,11 @@ const DEFAULT_EXPORTER: &str = "http://127.0.0.1:9090";
 /// Stands in front of an MCP server, passes every byte unchanged, and reports the calls to an
 /// exporter.
 #[derive(Debug, Parser)]
-#[command(name = "mcp-tap", version)]
+#[command(
+    name = "mcp-tap",
+    version,
+    after_help = "`mcp-tap wrap` puts it into existing client configurations: `mcp-tap wrap --help`"
+)]
 struct Arguments {
     /// The name under which the server is reported [default: what the command starts]
     #[arg(long, value_name = "NAME")]

@@ -4,6 +4,7 @@
 //! goes into the bounded [`queue`] and the message goes on; the [`worker`]'s thread feeds the copies to the [`observer`], which
 //! pairs requests with replies and records events in a [`sink`]: the SDK's monitor, which sends
 //! them to the exporter in batches. Nothing after the queue can delay or change a byte.
+//! Beside that path, [`wrap`] edits clients' configurations.
 
 pub mod app;
 pub mod cli;
@@ -16,3 +17,4 @@ mod server_name;
 pub mod sink;
 pub mod stdio;
 pub mod worker;
+pub mod wrap;

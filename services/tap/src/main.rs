@@ -6,6 +6,7 @@ use std::{env, io};
 use mcp_tap::app::{HttpTap, StartError, Tap};
 use mcp_tap::cli::{Settings, Task, UsageError};
 use mcp_tap::stdio::End;
+use mcp_tap::wrap::{self, WrapError};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use signal_hook::low_level::emulate_default_handler;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -19,6 +20,9 @@ const USAGE: i32 = 64;
 const SOFTWARE: i32 = 70;
 
 fn main() {
+    if env::args_os().nth(1).is_some_and(|word| word == wrap::WORD) {
+        return edit_configurations();
+    }
     let settings = Settings::read(env::args_os(), |key| env::var_os(key))
         .unwrap_or_else(|error| refuse(&error));
     start_log();
@@ -32,6 +36,18 @@ fn main() {
             tap.run().unwrap_or_else(|error| fail(error.into()));
         }
     }
+}
+
+fn edit_configurations() {
+    let words = env::args_os().skip(1);
+    let Err(errors) = wrap::run(words, |key| env::var_os(key), &mut io::stdout()) else { return };
+    for error in errors {
+        match error {
+            WrapError::Arguments(error) => refuse(&error.into()),
+            error => eprintln!("mcp-tap: {error}"),
+        }
+    }
+    exit(USAGE)
 }
 
 /// Standard output belongs to the protocol, so the log goes to standard error.

@@ -6,6 +6,7 @@ mod bytes;
 mod ending;
 mod reporting;
 mod usage;
+mod wrap;
 
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
