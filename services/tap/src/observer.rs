@@ -21,6 +21,7 @@ mod rounds;
 mod stats;
 mod table;
 mod tasks;
+mod trace;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::json::{members, text};
 use super::message::Hasher;
+use super::trace::trace_id;
 use super::{ConnectionId, Direction};
 
 /// The longest error text that is sent, in characters.
@@ -118,9 +119,8 @@ impl<'a> Params<'a> {
         text(self.version).map(|version| ProtocolVersion::named(&version))
     }
 
-    /// The trace id of a W3C `traceparent`: `00-<trace id>-<span id>-<flags>`.
     pub(super) fn trace_id(&self) -> Option<TraceId> {
-        text(self.traceparent)?.split('-').nth(1)?.parse().ok()
+        trace_id(&text(self.traceparent)?)
     }
 
     pub(super) fn cursor(&self, hasher: &Hasher) -> Option<u64> {

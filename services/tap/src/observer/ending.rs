@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mcpmon_metrics::Ending;
+use mcpmon_metrics::{Ending, Event};
 
 use super::call::Call;
 use super::{ConnectionId, Direction, Key, Observer};
@@ -75,8 +75,12 @@ impl<S: EventSink> Observer<S> {
     }
 
     pub(super) fn end(&self, call: Call, at: Duration, ending: Ending<'_>, said: Option<&str>) {
-        if let Some(event) = call.end(at, ending, said) {
-            self.sink.record(event);
+        let Some(event) = call.end(at, ending, said) else { return };
+        if let Event::ToolCall(call) = &event {
+            // The field is left out where there is no trace.
+            let trace_id = call.trace_id.map(tracing::field::display);
+            tracing::debug!(tool = call.tool.as_str(), outcome = ?call.outcome, trace_id, "a call ended");
         }
+        self.sink.record(event);
     }
 }
