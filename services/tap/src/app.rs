@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::farewell;
 use crate::observer::{ConnectionId, Observer};
 use crate::queue::{LIMIT, Queue};
+use crate::rules::{Rules, RulesError};
 use crate::stdio::{self, Client, End, SpawnError};
 use crate::worker::{self, Lines, Report};
 
@@ -31,6 +32,7 @@ pub struct Tap {
     monitor: Monitor,
     exporter: String,
     clock: Clock,
+    rules: Rules,
 }
 
 /// Why a tap did not start.
@@ -39,6 +41,9 @@ pub enum StartError {
     /// A setting is wrong.
     #[error(transparent)]
     Settings(#[from] SdkError),
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// The server did not start.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
@@ -64,11 +69,12 @@ impl Tap {
     /// # Errors
     /// When a setting is wrong or the server cannot be started.
     pub fn start(settings: &Settings, run: &Run) -> Result<Self, StartError> {
+        let rules = rules(settings)?;
         let client = Client::take()?;
         let monitor = monitor(settings, &run.server)?;
         let child = stdio::spawn(&run.program, &run.arguments)?;
         let exporter = settings.exporter.clone();
-        Ok(Self { client, child, monitor, exporter, clock: Clock::start() })
+        Ok(Self { client, child, monitor, exporter, clock: Clock::start(), rules })
     }
 
     /// Passes bytes until the server ends, then delivers what was observed.
@@ -76,10 +82,10 @@ impl Tap {
     /// # Errors
     /// When the system has no thread left.
     pub fn run(self) -> io::Result<End> {
-        let Self { client, child, monitor, exporter, clock } = self;
+        let Self { client, child, monitor, exporter, clock, rules } = self;
         monitor.set_connections(Transport::Stdio, 1);
         let queue = Arc::new(Queue::new(LIMIT));
-        let mut observer = Observer::new(monitor.clone());
+        let mut observer = Observer::new(monitor.clone()).with_rules(rules);
         observer.open(STDIO, Transport::Stdio);
         let worker = worker::spawn(Lines(observer, STDIO), queue.clone(), clock)?;
 
@@ -105,6 +111,11 @@ fn monitor(settings: &Settings, server: &str) -> Result<Monitor, SdkError> {
         Token::File(file) => builder.token_file(file),
     };
     builder.build()
+}
+
+/// What the configuration says, if there is one.
+fn rules(settings: &Settings) -> Result<Rules, RulesError> {
+    settings.config.as_deref().map(Rules::load).transpose().map(Option::unwrap_or_default)
 }
 
 fn tell(report: &Report) {

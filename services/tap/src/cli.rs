@@ -35,6 +35,11 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
+    /// A TOML file whose section `tap` says which calls count as an agent's use, tokens or 3D
+    /// generations [env: MCP_TAP_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
     /// An HTTP server to stand in front of, [NAME=][/PREFIX=]URL; may be given several times
     #[arg(long, value_name = "URL", conflicts_with = "command")]
     upstream: Vec<String>,
@@ -68,6 +73,8 @@ pub struct Settings {
     pub exporter: String,
     /// How the tap shows that it may write there.
     pub token: Token,
+    /// The file with rules about what calls are for.
+    pub config: Option<PathBuf>,
     /// In front of what.
     pub task: Task,
 }
@@ -172,6 +179,7 @@ impl Settings {
                 .or_else(|| text("MCP_EXPORTER_URL"))
                 .unwrap_or_else(|| DEFAULT_EXPORTER.to_owned()),
             token,
+            config: given.config.or_else(|| env("MCP_TAP_CONFIG").map(PathBuf::from)),
             task: if given.upstream.is_empty() {
                 Task::Run(Run::new(given.server, given.command)?)
             } else {

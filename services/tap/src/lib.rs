@@ -13,6 +13,7 @@ mod farewell;
 pub mod http;
 pub mod observer;
 pub mod queue;
+pub mod rules;
 mod server_name;
 pub mod sink;
 pub mod stdio;

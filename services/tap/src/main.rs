@@ -83,7 +83,7 @@ fn refuse(error: &UsageError) -> ! {
 
 fn fail(error: StartError) -> ! {
     let code = match &error {
-        StartError::Settings(_) => USAGE,
+        StartError::Settings(_) | StartError::Rules(_) => USAGE,
         StartError::Spawn(error) => error.exit_code().into(),
         StartError::Listen { .. } | StartError::Tls(_) | StartError::System(_) => SOFTWARE,
     };

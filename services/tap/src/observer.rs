@@ -12,7 +12,7 @@ mod ending;
 mod framing;
 pub mod http;
 mod inflight;
-mod json;
+pub(crate) mod json;
 mod listing;
 mod message;
 mod oversized;
@@ -39,6 +39,7 @@ use self::listing::Listing;
 use self::message::{Hasher, Id, Message, messages, names_itself};
 use self::rounds::Rounds;
 use self::table::Table;
+use crate::rules::Rules;
 use crate::sink::EventSink;
 
 pub use self::framing::MAX_LINE;
@@ -83,6 +84,7 @@ pub struct Observer<S> {
     reading: Option<Reading>,
     /// The listing of those who ask without a session, each request a connection of its own.
     listing: Listing,
+    rules: Rules,
 }
 
 /// An HTTP exchange under the eyes of the observer.
@@ -146,7 +148,13 @@ impl<S: EventSink> Observer<S> {
             stats: Stats::default(),
             reading: None,
             listing: Listing::default(),
+            rules: Rules::default(),
         }
+    }
+
+    /// The same, with rules about what calls were for.
+    pub fn with_rules(self, rules: Rules) -> Self {
+        Self { rules, ..self }
     }
 
     /// Tells that so many observations were lost.

@@ -115,8 +115,10 @@ fn launch(given: &Arguments) -> Result<Launch, WrapError> {
     if let Some(url) = &given.exporter {
         options.extend(["--exporter".to_owned(), url.clone()]);
     }
-    if let Some(file) = &given.token_file {
-        options.extend(["--token-file".to_owned(), text(std::path::absolute(file)?)?]);
+    for (option, file) in [("--token-file", &given.token_file), ("--config", &given.config)] {
+        if let Some(file) = file {
+            options.extend([option.to_owned(), text(std::path::absolute(file)?)?]);
+        }
     }
     Ok(Launch { program: text(env::current_exe()?)?, options })
 }

@@ -10,13 +10,14 @@ use mcpmon_sdk::Monitor;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::{StartError, monitor, tell};
+use super::{StartError, monitor, rules, tell};
 use crate::cli::{Listen, Settings};
 use crate::clock::Clock;
 use crate::farewell;
 use crate::http::{Feed, Route, Server, Shared, serve};
 use crate::observer::http::{HttpObserver, Marks};
 use crate::queue::{LIMIT, Queue};
+use crate::rules::Rules;
 use crate::worker::{self, Report};
 
 /// A tap that listens.
@@ -44,11 +45,12 @@ impl HttpTap {
         let address = listen.address;
         let listener =
             TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })?;
-        let clock = Clock::start();
+        let (clock, rules) = (Clock::start(), rules(settings)?);
         let (mut routes, mut observers) = (Vec::new(), Vec::new());
         for upstream in &listen.upstreams {
             let feed = if listen.observe {
-                let observing = Observing::start(monitor(settings, &upstream.name)?, clock)?;
+                let observing =
+                    Observing::start(monitor(settings, &upstream.name)?, clock, rules.clone())?;
                 let feed = Feed::new(observing.0.queue.clone(), observing.1, clock);
                 observers.push(observing.0);
                 Some(feed)
@@ -92,11 +94,11 @@ impl HttpTap {
 }
 
 impl Observing {
-    fn start(monitor: Monitor, clock: Clock) -> io::Result<(Self, Marks)> {
+    fn start(monitor: Monitor, clock: Clock, rules: Rules) -> io::Result<(Self, Marks)> {
         // So that the series is there before the first session.
         monitor.set_connections(Transport::Http, 0);
         let (queue, marks) = (Arc::new(Queue::new(LIMIT)), Marks::default());
-        let observer = HttpObserver::new(monitor.clone(), marks.clone());
+        let observer = HttpObserver::new(monitor.clone(), marks.clone()).with_rules(rules);
         let worker = worker::spawn(observer, queue.clone(), clock)?;
         Ok((Self { monitor, queue, worker }, marks))
     }

@@ -75,12 +75,32 @@ impl<S: EventSink> Observer<S> {
     }
 
     pub(super) fn end(&self, call: Call, at: Duration, ending: Ending<'_>, said: Option<&str>) {
+        self.end_with(call, at, ending, said, None);
+    }
+
+    /// The same, with the result that the call ended with, if it did.
+    pub(super) fn end_with(
+        &self,
+        call: Call,
+        at: Duration,
+        ending: Ending<'_>,
+        said: Option<&str>,
+        result: Option<&str>,
+    ) {
         let Some(event) = call.end(at, ending, said) else { return };
-        if let Event::ToolCall(call) = &event {
-            // The field is left out where there is no trace.
-            let trace_id = call.trace_id.map(tracing::field::display);
-            tracing::debug!(tool = call.tool.as_str(), outcome = ?call.outcome, trace_id, "a call ended");
-        }
+        let purpose = match &event {
+            Event::ToolCall(call) => {
+                // The field is left out where there is no trace.
+                let trace_id = call.trace_id.map(tracing::field::display);
+                let (tool, outcome) = (call.tool.as_str(), call.outcome);
+                tracing::debug!(tool, ?outcome, trace_id, "a call ended");
+                let mut purpose = Vec::new();
+                self.rules.apply(tool, outcome, result, |event| purpose.push(event));
+                purpose
+            }
+            _ => Vec::new(),
+        };
         self.sink.record(event);
+        purpose.into_iter().for_each(|event| self.sink.record(event));
     }
 }

@@ -26,6 +26,7 @@ use self::exchange::{Exchange, Place};
 use self::reader::{Input, Reader};
 use self::sessions::Sessions;
 use super::{Call, ConnectionId, Direction, Key, Observer, Reading, Stats, TICK};
+use crate::rules::Rules;
 use crate::sink::EventSink;
 
 pub use self::exchange::{Answered, Asked, Coding, Content, Fate, Form, Marks, Verb, place_of};
@@ -82,6 +83,11 @@ impl<S: EventSink> HttpObserver<S> {
             next: 0,
             told: [0; 2],
         }
+    }
+
+    /// See [`Observer::with_rules`].
+    pub fn with_rules(self, rules: Rules) -> Self {
+        Self { observer: self.observer.with_rules(rules), ..self }
     }
 
     /// See [`Observer::lost`].

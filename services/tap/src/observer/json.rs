@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 
 /// The members of the object `json` that have the given names; `None` when `json` is no object.
-pub(super) fn members<'a, const N: usize>(
+pub(crate) fn members<'a, const N: usize>(
     json: &'a str,
     names: [&str; N],
 ) -> Option<[Option<&'a RawValue>; N]> {
@@ -22,14 +22,14 @@ pub(super) fn members<'a, const N: usize>(
 
 /// Calls `each` with every element of the array `json`; `None` when `json` is no array. Elements
 /// before a fault are handed out.
-pub(super) fn elements<'a>(json: &'a str, each: impl FnMut(&'a RawValue)) -> Option<()> {
+pub(crate) fn elements<'a>(json: &'a str, each: impl FnMut(&'a RawValue)) -> Option<()> {
     let mut parser = serde_json::Deserializer::from_str(json);
     Elements(each).deserialize(&mut parser).ok()?;
     parser.end().ok()
 }
 
 /// The text of a JSON string.
-pub(super) fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
+pub(crate) fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
     let json = raw?.get();
     // A string without escapes can be borrowed, and most have none.
     match serde_json::from_str::<&str>(json) {
@@ -39,7 +39,7 @@ pub(super) fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
 }
 
 /// Whether the value is `true`, and not merely truthy.
-pub(super) fn is_true(raw: Option<&RawValue>) -> bool {
+pub(crate) fn is_true(raw: Option<&RawValue>) -> bool {
     raw.is_some_and(|raw| raw.get() == "true")
 }
 

@@ -38,7 +38,7 @@ impl<S: EventSink> Observer<S> {
                 let ending = Ending::RpcError { code: *code, message };
                 // A task whose request failed gives the request's own error as its result.
                 if call.method == Method::TasksResult {
-                    self.task_done(call.task, at, ending, Some(message), bytes);
+                    self.task_done(call.task, at, ending, Some(message), None, bytes);
                 }
                 self.end(call, at, ending, Some(message));
             }
@@ -95,13 +95,13 @@ impl<S: EventSink> Observer<S> {
                 self.task_status(call.task, at, result, bytes);
             }
             Method::TasksResult => {
-                self.task_done(call.task, at, ending, said.as_deref(), bytes);
+                self.task_done(call.task, at, ending, said.as_deref(), Some(result), bytes);
             }
             _ => {}
         }
         // Only a tool's result has `isError`; the request that fetched it succeeded.
         let fetched = if call.tool.is_some() { ending } else { Ending::Result { is_error: false } };
-        self.end(call, at, fetched, said.as_deref());
+        self.end_with(call, at, fetched, said.as_deref(), Some(result));
     }
 
     fn listed(

@@ -33,7 +33,8 @@ impl<S: EventSink> Observer<S> {
                 let ending = Ending::Result { is_error: is_true(is_error) };
                 let said = if is_true(is_error) { first_text(content) } else { None };
                 let bytes = if result.is_some() { bytes } else { 0 };
-                self.task_done(task, at, ending, said.as_deref(), bytes);
+                let result = result.map(|result| result.get());
+                self.task_done(task, at, ending, said.as_deref(), result, bytes);
             }
             Some("failed") => {
                 let [code, message] = error
@@ -44,9 +45,9 @@ impl<S: EventSink> Observer<S> {
                     Some(code) => Ending::RpcError { code, message: &message },
                     None => Ending::Result { is_error: true },
                 };
-                self.task_done(task, at, ending, Some(&message), 0);
+                self.task_done(task, at, ending, Some(&message), None, 0);
             }
-            Some("cancelled") => self.task_done(task, at, Ending::Cancelled, None, 0),
+            Some("cancelled") => self.task_done(task, at, Ending::Cancelled, None, None, 0),
             _ => {
                 if let Some(task) = task {
                     self.tasks.touch(&task, at);
@@ -61,13 +62,14 @@ impl<S: EventSink> Observer<S> {
         at: Duration,
         ending: Ending<'_>,
         said: Option<&str>,
+        result: Option<&str>,
         bytes: u64,
     ) {
         if let Some(mut call) = task.and_then(|task| self.tasks.remove(&task)) {
             self.stop(&call);
             // The reply that accepted the task is not the result.
             call.response_bytes = bytes;
-            self.end(call, at, ending, said);
+            self.end_with(call, at, ending, said, result);
         }
     }
 }

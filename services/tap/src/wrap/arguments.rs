@@ -36,6 +36,10 @@ pub(super) struct Arguments {
     /// A file with the exporter's write token
     #[arg(long, value_name = "FILE", conflicts_with = "undo")]
     pub(super) token_file: Option<PathBuf>,
+
+    /// The taps' configuration, see `mcp-tap --help`
+    #[arg(long, value_name = "FILE", conflicts_with = "undo")]
+    pub(super) config: Option<PathBuf>,
 }
 
 fn exporter(url: &str) -> Result<String, String> {

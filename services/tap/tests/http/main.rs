@@ -40,7 +40,9 @@ impl Tap {
     }
 
     fn spawn(command: &mut Command) -> Self {
-        for key in ["MCP_EXPORTER_URL", "MCP_EXPORTER_TOKEN", "MCP_EXPORTER_TOKEN_FILE"] {
+        for key in
+            ["MCP_EXPORTER_URL", "MCP_EXPORTER_TOKEN", "MCP_EXPORTER_TOKEN_FILE", "MCP_TAP_CONFIG"]
+        {
             command.env_remove(key);
         }
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();

@@ -28,8 +28,13 @@ fn tap(exporter: &str, script: &str) -> Command {
 /// `mcp-tap` with all streams piped, and an environment of its own.
 fn bare() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-tap"));
-    for key in ["MCP_EXPORTER_URL", "MCP_EXPORTER_TOKEN", "MCP_EXPORTER_TOKEN_FILE", "MCP_TAP_LOG"]
-    {
+    for key in [
+        "MCP_EXPORTER_URL",
+        "MCP_EXPORTER_TOKEN",
+        "MCP_EXPORTER_TOKEN_FILE",
+        "MCP_TAP_LOG",
+        "MCP_TAP_CONFIG",
+    ] {
         command.env_remove(key);
     }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

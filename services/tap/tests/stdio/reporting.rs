@@ -104,3 +104,68 @@ fn calls_pass_while_the_exporter_is_away() {
     let output = converse(tap(&nobody(), replies), CLIENT.into());
     assert_eq!(text(&output.stdout), "one\ntwo\n");
 }
+
+/// What a configuration's rules read in a result.
+const RULES: &str = r#"
+[[tap.agents]]
+tools = ["generate_*"]
+agent = "modeller"
+category = "studio"
+
+[[tap.tokens]]
+tools = ["*"]
+provider = "anthropic"
+model = "/_meta/model"
+output = "/_meta/tokens"
+
+[[tap.generations]]
+tools = ["generate_3d_*"]
+status = "/content/0/text/status"
+"#;
+
+#[test]
+fn a_configuration_s_rules_say_what_calls_were_for() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, RULES).unwrap();
+    let exporter = HttpScript::start(|_| Answer::status(202, r#"{"accepted":1,"rejected":[]}"#));
+    let reply = json!({"jsonrpc": "2.0", "id": 1, "result": {
+        "content": [{"type": "text", "text": "{\"status\": \"completed\"}"}],
+        "_meta": {"model": "m", "tokens": 9}}});
+    let mut command = bare();
+    command.arg("--config").arg(file.path()).args(["--server", "test", "--exporter"]);
+    command.args([&exporter.url(), "--", "sh", "-c", "read -r _; printf '%s\\n' \"$0\""]);
+    command.arg(reply.to_string());
+    let request = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"generate_3d_from_text"}}"#;
+    let output = converse(command, format!("{request}\n").into());
+    assert_eq!(text(&output.stdout), format!("{reply}\n"));
+    let events = posted(&exporter.requests());
+    for expected in [
+        json!({"type": "agent_usage", "agent": "modeller", "category": "studio"}),
+        json!({"type": "llm_tokens", "provider": "anthropic", "model": "m", "output": 9}),
+        json!({"type": "generation_3d", "status": "success"}),
+    ] {
+        assert_eq!(events.iter().filter(|event| **event == expected).count(), 1, "{events:?}");
+    }
+}
+
+#[test]
+fn a_trace_reaches_the_exporter_and_the_log_and_every_byte_the_server() {
+    let exporter = HttpScript::start(|_| Answer::status(202, r#"{"accepted":1,"rejected":[]}"#));
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let request = format!(
+        "{{\"id\":1, \"method\":\"tools/call\",\"params\":{{\"name\":\"a\",\"_meta\":{{\"traceparent\" : \
+         \"00-{trace}-b7ad6b7169203331-01\"}}}}}}\n"
+    );
+    let script =
+        r#"read -r line; printf '%s\n' "$line" >&2; echo '{"id":1,"result":{"isError":true}}'"#;
+    let mut command = tap(&exporter.url(), script);
+    command.env("MCP_TAP_LOG", "mcp_tap=debug");
+    let output = converse(command, request.clone().into());
+    let said = text(&output.stderr);
+    assert!(said.contains(&request), "{said}");
+    let is_log = |line: &&str| line.contains("a call ended") && line.contains(trace);
+    assert_eq!(said.lines().filter(is_log).count(), 1, "{said}");
+    let events = posted(&exporter.requests());
+    let call = events.iter().find(|event| event["type"] == "tool_call").unwrap();
+    assert_eq!((&call["trace_id"], &call["status"]), (&json!(trace), &json!("error")));
+}

@@ -12,11 +12,12 @@ fn refused(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn wrong_usage_ends_with_64() {
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 6] = [
         (&[], "<COMMAND>"),
         (&["--nope", "--", "cat"], "--nope"),
         (&["--exporter", "ftp://x", "--", "cat"], "ftp://x"),
         (&["--server", "a\nb", "--", "cat"], "control character"),
+        (&["--config", "/nonexistent/tap.toml", "--", "cat"], "/nonexistent/tap.toml"),
         (&["--token-file", "/nonexistent/token", "--", "cat"], "/nonexistent/token"),
     ];
     for (arguments, words) in cases {
