@@ -36,12 +36,12 @@ pub enum RulesError {
         source: std::io::Error,
     },
     /// The file is not TOML, or a key is missing, unknown or of the wrong type.
-    #[error("{} cannot be read: {source}", path.display())]
+    #[error("{} is no configuration of the tap", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
         /// Where and what.
-        source: toml::de::Error,
+        source: Box<toml::de::Error>,
     },
     /// Values are wrong: all of them, a line each.
     #[error("{} has {} wrong: {}", path.display(), problems.len(), problems.join("; "))]

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use mcpmon_metrics::Ending;
+use serde_json::value::RawValue;
 
 use super::Observer;
 use super::json::{is_true, members, text};
@@ -33,7 +34,7 @@ impl<S: EventSink> Observer<S> {
                 let ending = Ending::Result { is_error: is_true(is_error) };
                 let said = if is_true(is_error) { first_text(content) } else { None };
                 let bytes = if result.is_some() { bytes } else { 0 };
-                let result = result.map(|result| result.get());
+                let result = result.map(RawValue::get);
                 self.task_done(task, at, ending, said.as_deref(), result, bytes);
             }
             Some("failed") => {

@@ -30,7 +30,8 @@ tools = ["render"]
 "#;
 
 fn rules(text: &str) -> Result<Rules, String> {
-    config::parse(Path::new("tap.toml"), text).map_err(|error| error.to_string())
+    config::parse(Path::new("tap.toml"), text)
+        .map_err(|error| format!("{:#}", anyhow::Error::from(error)))
 }
 
 fn told(tool: &str, ending: Ending<'_>, result: Option<&str>) -> Vec<serde_json::Value> {
