@@ -154,7 +154,7 @@ fn change(
         return Ok(writeln!(out, "  not changed: --dry-run")?);
     }
     if given.undo {
-        return Ok(undo(&file, &text, &new, out).map_err(failed)?);
+        return undo(&file, &text, &new, out).map_err(failed);
     }
     let backup = files::back_up(&file, &text).map_err(failed)?;
     files::replace(&file, &text, &new).map_err(failed)?;

@@ -57,7 +57,7 @@ fn agents_are_counted_where_the_call_succeeded() {
 fn tokens_are_counted_with_and_without_a_model_and_of_failed_calls_too() {
     let usage = r#"{"_meta": {"usage": {"model": "m", "input_tokens": 7, "output_tokens": 0}}}"#;
     let used = json!({"type": "llm_tokens", "provider": "anthropic", "model": "m", "input": 7});
-    assert_eq!(told("any", OK, Some(usage)), [used.clone()]);
+    assert_eq!(told("any", OK, Some(usage)), std::slice::from_ref(&used));
     assert_eq!(told("any", FAILED, Some(usage)), [used]);
     let nameless = r#"{"_meta": {"usage": {"output_tokens": 1e30, "input_tokens": 5}}}"#;
     assert_eq!(told("any", OK, Some(nameless))[0]["model"], "_other");
