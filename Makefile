@@ -81,6 +81,11 @@ e2e: test-deps ## Drive third-party clients and servers through the product, e.g
 	cargo build $(PROFILE) $(LOCKED) $(EVERYTHING)
 	@MCPMON_BINARIES="$(abspath $(BINARIES))" $(WITH_DEPS) tests/e2e/run $(ARGS)
 
+.PHONY: conformance
+conformance: test-deps ## Run the MCP conformance suites directly and through the tap, against every server
+	cargo build $(PROFILE) $(LOCKED) $(EVERYTHING)
+	@MCPMON_BINARIES="$(abspath $(BINARIES))" $(WITH_DEPS) tests/e2e/run -s -m "thorough or not thorough" test_conformance.py $(ARGS)
+
 .PHONY: rules
 rules: test-deps ## Test the alerts: promtool, a real Prometheus and a real Alertmanager
 	cargo build $(PROFILE) $(LOCKED) $(EVERYTHING)

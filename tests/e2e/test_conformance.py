@@ -2,7 +2,6 @@
 check the same passes and the same failures, with the same words."""
 
 import contextlib
-import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -12,16 +11,8 @@ import conformance
 import parties
 from test_http import running_tap
 
-SERVERS = ["everything", "fastmcp", "fixture"]
-
-# These three go through all that the suites can ask; the others are for `make conformance`.
-ALWAYS = {("fixture", suite) for suite in conformance.SUITES}
-
-PAIRS = [
-    pytest.param(server, suite, id=f"{server}-{suite}", marks=[] if (server, suite) in ALWAYS else [pytest.mark.thorough])
-    for server in SERVERS
-    for suite in conformance.SUITES
-]
+# The fixture goes through all that the suites can ask; the others are for `make conformance`.
+SERVERS = ["fixture", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("everything", "fastmcp"))]
 
 
 def start(server: str, folder: Path, port: int):
@@ -30,13 +21,6 @@ def start(server: str, folder: Path, port: int):
     if server == "fastmcp":
         return parties.fastmcp(folder, port, "sew")
     return parties.fixture(folder, port)
-
-
-def finish(running: subprocess.Popen, seconds: float = 110) -> None:
-    try:
-        assert running.wait(timeout=seconds) in (0, 1)
-    finally:
-        parties.kill(running)
 
 
 def expected(direct: dict[str, list]) -> dict[str, list]:
@@ -51,25 +35,30 @@ def expected(direct: dict[str, list]) -> dict[str, list]:
     }
 
 
-@pytest.mark.parametrize("server,suite", PAIRS)
-def test_the_suite_finds_the_same_through_the_tap(server, suite, exporter, tmp_path):
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_suites_find_the_same_through_the_tap(server, exporter, tmp_path):
     ports = parties.free_port(), parties.free_port()
     with contextlib.ExitStack() as running:
         # A server for each, so that neither finds what the other has left.
         for port in ports:
             running.enter_context(start(server, tmp_path, port))
-        urls = {
-            "direct": f"http://127.0.0.1:{ports[0]}/mcp",
-            "tapped": running.enter_context(running_tap(exporter.url, f"shop=http://127.0.0.1:{ports[1]}/mcp")) + "/mcp",
-        }
-        suites = [conformance.start(suite, url, tmp_path / name) for name, url in urls.items()]
-        for one in suites:
-            finish(one)
-        direct, tapped = (conformance.checks(tmp_path / name, url) for name, url in urls.items())
-        assert tapped == expected(direct)
+        tap = running.enter_context(running_tap(exporter.url, f"shop=http://127.0.0.1:{ports[1]}/mcp"))
+        urls = {"direct": f"http://127.0.0.1:{ports[0]}/mcp", "tapped": f"{tap}/mcp"}
 
-        summary = Counter(status for found in tapped.values() for _, status, _ in found)
-        print(f"{server}, {suite}: {len(tapped)} scenarios, {dict(summary)}")
+        # The suites mostly wait, so they run at the same time.
+        runs = [(suite, way) for suite in conformance.SUITES for way in urls]
+        begun = [conformance.start(suite, urls[way], tmp_path / f"{suite}-{way}") for suite, way in runs]
+        for one in begun:
+            running.callback(parties.kill, one)
+        for one in begun:
+            assert one.wait(timeout=100) in (0, 1)
+
+        found = {(suite, way): conformance.checks(tmp_path / f"{suite}-{way}", urls[way]) for suite, way in runs}
+        for suite in conformance.SUITES:
+            assert found[suite, "tapped"] == expected(found[suite, "direct"]), suite
+            summary = Counter(status for checks in found[suite, "tapped"].values() for _, status, _ in checks)
+            print(f"{server}, {suite}: {len(found[suite, 'tapped'])} scenarios, {dict(summary)}")
+
         scrape = exporter.wait_for_calls("shop", 1)
         assert scrape.values("mcp_tool_calls_total", "shop")
         assert not scrape.values("mcp_tap_events_dropped_total", "shop")

@@ -4,6 +4,7 @@ fixture.py PORT. Where it serves both eras, so do the suites find both in it."""
 import asyncio
 import base64
 import sys
+from typing import Annotated
 
 import mcp_types as types
 import uvicorn
@@ -13,6 +14,7 @@ from fastmcp.prompts import Message
 from fastmcp.resources import ResourceContent, ResourceResult
 from fastmcp.server.event_store import EventStore
 from fastmcp.tools import ToolResult
+from pydantic import Field
 
 server = FastMCP("fixture")
 PIXEL = base64.b64encode(
@@ -31,49 +33,63 @@ def embedded(uri: str, mime_type: str = "text/plain", text: str = "A bolt of sil
     return types.EmbeddedResource(type="resource", resource=resource)
 
 
+def tool(function):
+    """A tool that the suites find described."""
+    return server.tool(function, description=f"What the suites call {function.__name__}.")
+
+
+def prompt(function):
+    return server.prompt(function, description=f"What the suites call {function.__name__}.")
+
+
 # Tools that answer ------------------------------------------------------------------------------
 
 
-@server.tool
+@tool
 def test_simple_text() -> str:
     return "This is a simple text response for testing."
 
 
-@server.tool
+@tool
 def test_image_content() -> ToolResult:
     return ToolResult(content=[image()])
 
 
-@server.tool
+@tool
 def test_audio_content() -> ToolResult:
     return ToolResult(content=[types.AudioContent(type="audio", data=SILENCE, mime_type="audio/wav")])
 
 
-@server.tool
+@tool
 def test_embedded_resource() -> ToolResult:
     return ToolResult(content=[embedded("test://embedded-resource")])
 
 
-@server.tool
+@tool
 def test_multiple_content_types() -> ToolResult:
     text = types.TextContent(type="text", text="Multiple content types test:")
     return ToolResult(content=[text, image(), embedded("test://mixed-content-resource", "application/json", "{}")])
 
 
-@server.tool
+@tool
 def test_error_handling() -> str:
     raise ToolError("This tool intentionally returns an error for testing")
 
 
-@server.tool
+@tool
 def json_schema_2020_12_tool(name: str | None = None) -> str:
     return f"Called for {name}"
+
+
+@tool
+def test_custom_headers(region: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Region"})]) -> str:
+    return f"In {region}"
 
 
 # Tools that speak before they answer --------------------------------------------------------------
 
 
-@server.tool
+@tool
 async def test_tool_with_logging(ctx: Context) -> str:
     for step in ("started", "processing data", "completed"):
         await ctx.info(f"Tool execution {step}")
@@ -81,7 +97,7 @@ async def test_tool_with_logging(ctx: Context) -> str:
     return "Logged."
 
 
-@server.tool
+@tool
 async def test_tool_with_progress(ctx: Context) -> str:
     for progress in (0, 50, 100):
         await ctx.report_progress(progress, 100)
@@ -89,7 +105,7 @@ async def test_tool_with_progress(ctx: Context) -> str:
     return "Done."
 
 
-@server.tool
+@tool
 async def test_reconnection(ctx: Context) -> str:
     """Closes its own stream; the answer is to be had on the next one."""
     await ctx.close_sse_stream()
@@ -97,7 +113,7 @@ async def test_reconnection(ctx: Context) -> str:
     return "Answered after the reconnection."
 
 
-@server.tool
+@tool
 async def test_sampling(prompt: str, ctx: Context) -> str:
     question = types.SamplingMessage(role="user", content=types.TextContent(type="text", text=prompt))
     answer = await ctx.session.create_message([question], max_tokens=100, related_request_id=ctx.request_id)
@@ -110,13 +126,13 @@ async def elicit(ctx: Context, message: str, properties: dict, required: list[st
     return f"User response: action={answer.action}, content={answer.content}"
 
 
-@server.tool
+@tool
 async def test_elicitation(message: str, ctx: Context) -> str:
     text = {"type": "string", "description": "User's response"}
     return await elicit(ctx, message, {"username": text, "email": text}, ["username", "email"])
 
 
-@server.tool
+@tool
 async def test_elicitation_sep1034_defaults(ctx: Context) -> str:
     statuses = {"type": "string", "enum": ["active", "inactive", "pending"], "default": "active"}
     properties = {
@@ -129,7 +145,7 @@ async def test_elicitation_sep1034_defaults(ctx: Context) -> str:
     return await elicit(ctx, "Please review the values", properties)
 
 
-@server.tool
+@tool
 async def test_elicitation_sep1330_enums(ctx: Context) -> str:
     plain = ["option1", "option2", "option3"]
     titled = [{"const": f"value{n}", "title": title} for n, title in enumerate(["First", "Second", "Third"], 1)]
@@ -161,8 +177,8 @@ def asking(state: str | None = None, **requests) -> types.InputRequiredResult:
 
 
 def one_question(name: str, key: str, question, state: str | None = None) -> None:
-    @server.tool(name=name)
-    async def tool(ctx: Context) -> str | types.InputRequiredResult:
+    @server.tool(name=name, description=f"Asks for {key}.")
+    async def answer(ctx: Context) -> str | types.InputRequiredResult:
         answers = ctx.input_responses or {}
         if key not in answers or (state and ctx.request_state != state):
             return asking(state, **{key: question})
@@ -177,7 +193,7 @@ one_question("test_input_required_result_tampered_state", "confirm", ASK_NAME, "
 one_question("test_streaming_elicitation", "user_name", ASK_NAME)
 
 
-@server.tool
+@tool
 async def test_input_required_result_multiple_inputs(ctx: Context) -> str | types.InputRequiredResult:
     questions = {"user_name": ASK_NAME, "greeting": ASK_MODEL, "client_roots": ASK_ROOTS}
     if questions.keys() - (ctx.input_responses or {}).keys():
@@ -185,7 +201,7 @@ async def test_input_required_result_multiple_inputs(ctx: Context) -> str | type
     return "All answered."
 
 
-@server.tool
+@tool
 async def test_input_required_result_multi_round(ctx: Context) -> str | types.InputRequiredResult:
     answers = ctx.input_responses or {}
     if ctx.request_state is None:
@@ -195,7 +211,13 @@ async def test_input_required_result_multi_round(ctx: Context) -> str | types.In
     return "Both rounds are done."
 
 
-@server.tool
+@tool
+async def test_input_required_result_capabilities(ctx: Context) -> str | types.InputRequiredResult:
+    """Asks for sampling alone, which is all that the suite's client says it can do."""
+    return asking(None, question=ASK_MODEL) if not ctx.input_responses else "Answered."
+
+
+@tool
 async def test_missing_capability(ctx: Context) -> str | types.InputRequiredResult:
     return asking(None, question=ASK_MODEL) if not ctx.input_responses else "Answered."
 
@@ -223,24 +245,29 @@ def watched() -> str:
     return "Watched resource content"
 
 
-@server.prompt
+@prompt
 def test_simple_prompt() -> str:
     return "This is a simple prompt for testing."
 
 
-@server.prompt
+@prompt
 def test_prompt_with_arguments(arg1: str, arg2: str) -> str:
     return f"Prompt with arguments: arg1='{arg1}', arg2='{arg2}'"
 
 
-@server.prompt
+@prompt
 def test_prompt_with_embedded_resource(resourceUri: str) -> list[Message]:
     return [Message(embedded(resourceUri)), Message("Please process the embedded resource above.")]
 
 
-@server.prompt
+@prompt
 def test_prompt_with_image() -> list[Message]:
     return [Message(image()), Message("Please analyze the image above.")]
+
+
+@prompt
+async def test_input_required_result_prompt(ctx: Context) -> str | types.InputRequiredResult:
+    return asking(None, user_context=ASK_NAME) if not ctx.input_responses else "Answered."
 
 
 @server.completion
@@ -248,5 +275,5 @@ def complete(ref, argument, context=None) -> list[str]:
     return [word for word in ("paris", "park", "party") if word.startswith(argument.value)]
 
 
-app = server.http_app(path="/mcp", event_store=EventStore(), retry_interval=300)
+app = server.http_app(path="/mcp", event_store=EventStore(), retry_interval=300, host_origin_protection=True)
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", timeout_graceful_shutdown=1)
