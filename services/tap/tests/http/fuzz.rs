@@ -56,6 +56,8 @@ fn fuzz_bodies_pass_byte_for_byte() {
     server.send(reply(r#"{"jsonrpc":"2.0","id":77,"result":{}}"#));
     client.message();
     drop(client);
-    let events = tap.told(&exporter);
-    assert!(endings(&events).contains(&"last success".to_owned()), "{events:?}");
+    let told = endings(&tap.told(&exporter));
+    // Whether a listing came among the bodies is chance.
+    let names = ["last success", "_other success"];
+    assert!(told.last().is_some_and(|last| names.contains(&last.as_str())), "{told:?}");
 }
