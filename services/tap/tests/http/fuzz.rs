@@ -50,7 +50,8 @@ fn fuzz_bodies_pass_byte_for_byte() {
 
     // The observer is none the worse for it.
     let mut client = tap.connect();
-    client.send(call(77).replace(r#""a""#, r#""last""#));
+    client
+        .send(post(r#"{"jsonrpc":"2.0","id":77,"method":"tools/call","params":{"name":"last"}}"#));
     let mut server = origin.accept();
     server.message();
     server.send(reply(r#"{"jsonrpc":"2.0","id":77,"result":{}}"#));
