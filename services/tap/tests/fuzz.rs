@@ -113,7 +113,7 @@ fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![3 => Just(Fate::Whole), 1 => Just(Fate::ClientLeft), 1 => Just(Fate::Broken(Ending::Eof))]
 }
 
-/// Bodies plain, compressed, or compressed and then damaged with the form that fits none of it.
+/// Bodies plain or compressed, whatever the head of the exchange says about them.
 fn bytes(direction: Direction, folder: &str) -> impl Strategy<Value = Step> + use<> {
     let coding = prop_oneof![4 => Just(Coding::Identity), 1 => Just(Coding::Gzip), 1 => Just(Coding::Deflate)];
     (body(folder), coding)
