@@ -6,9 +6,6 @@ use proptest::test_runner::{Config, TestRunner};
 use super::corpus::{body, pieces};
 use super::*;
 
-/// Without `PROPTEST_CASES`: each is an exchange with real sockets.
-const CASES: u32 = 40;
-
 fn head(first: &str, content_type: &str, length: usize) -> String {
     format!("{first}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n")
 }
@@ -21,9 +18,7 @@ fn fuzz_bodies_pass_byte_for_byte() {
         prop_oneof![Just("application/json"), Just("text/event-stream"), Just("text/plain")];
     let sizes = prop::collection::vec(1_usize..200, 1..6);
     let case = (body("requests"), body("responses"), content, sizes);
-    let cases =
-        if std::env::var_os("PROPTEST_CASES").is_some() { Config::default().cases } else { CASES };
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let config = Config { failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
         .run(&case, |(request, response, content, sizes)| {
             let mut client = tap.connect();
