@@ -89,7 +89,7 @@ conformance: test-deps ## Run the MCP conformance suites directly and through th
 .PHONY: fuzz
 fuzz: test-deps ## Throw more at the tap's HTTP side than the tests do, e.g. make fuzz CASES=100000
 	@PROPTEST_CASES=$(or $(CASES),20000) $(WITH_DEPS) cargo nextest run --profile fuzz --cargo-profile ci \
-		$(LOCKED) --workspace -E 'package(mcp-tap) and test(/\bfuzz_/)'
+		$(LOCKED) --workspace --test fuzz --test http -E 'package(mcp-tap) and test(/fuzz_/)'
 
 .PHONY: rules
 rules: test-deps ## Test the alerts: promtool, a real Prometheus and a real Alertmanager
