@@ -1,5 +1,5 @@
 """An MCP server with the tools, resources and prompts that the conformance suites ask for by name:
-fixture.py PORT. Where it serves both eras, so do the suites find both in it."""
+fixture.py PORT. It speaks both eras, as fastmcp does; what fastmcp cannot, the suites find missing."""
 
 import asyncio
 import base64
