@@ -81,6 +81,16 @@ e2e: test-deps ## Drive third-party clients and servers through the product, e.g
 	cargo build $(PROFILE) $(LOCKED) $(EVERYTHING)
 	@MCPMON_BINARIES="$(abspath $(BINARIES))" $(WITH_DEPS) tests/e2e/run $(ARGS)
 
+.PHONY: conformance
+conformance: test-deps ## Run the MCP conformance suites directly and through the tap, against every server
+	cargo build $(PROFILE) $(LOCKED) $(EVERYTHING)
+	@MCPMON_BINARIES="$(abspath $(BINARIES))" $(WITH_DEPS) tests/e2e/run -s -m "thorough or not thorough" test_conformance.py $(ARGS)
+
+.PHONY: fuzz
+fuzz: test-deps ## Throw more at the tap's HTTP side than the tests do, e.g. make fuzz CASES=100000
+	@PROPTEST_CASES=$(or $(CASES),20000) $(WITH_DEPS) cargo nextest run --profile fuzz --cargo-profile ci \
+		$(LOCKED) --workspace --test fuzz --test http -E 'package(mcp-tap) and test(/fuzz_/)'
+
 .PHONY: rules
 rules: test-deps ## Test the alerts: promtool, a real Prometheus and a real Alertmanager
 	cargo build $(PROFILE) $(LOCKED) $(EVERYTHING)

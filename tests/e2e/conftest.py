@@ -37,6 +37,8 @@ def repository(tmp_path):
 
 
 SCENES = [(name, mode) for name in ("git", "time", "everything") for mode in ERAS]
+# Made with the same SDK as server-everything, so the other era tells nothing new.
+SCENES += [("filesystem", "legacy"), ("memory", "legacy")]
 
 
 @pytest.fixture(scope="session", params=SCENES, ids=["-".join(scene) for scene in SCENES])
@@ -45,6 +47,8 @@ def scene(request, tmp_path_factory) -> Scene:
     if name == "git":
         repository = servers.make_repository(tmp_path_factory.mktemp("git") / "repository")
         return Scene(servers.git(repository), mode)
+    if name == "filesystem":
+        return Scene(servers.filesystem(tmp_path_factory.mktemp("files")), mode)
     return Scene(getattr(servers, name)(), mode)
 
 

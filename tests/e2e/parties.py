@@ -77,6 +77,11 @@ def fastmcp(folder: Path, port: int, *tools: str):
     return program(folder, [*FASTMCP, str(port), *tools], port)
 
 
+def fixture(folder: Path, port: int):
+    """A server made with fastmcp that has what the conformance suites ask for by name."""
+    return program(folder, [FASTMCP[0], str(Path(__file__).parent / "fastmcp/fixture.py"), str(port)], port)
+
+
 @dataclass
 class Receiver:
     """An HTTP server that answers every request alike and keeps what was posted."""

@@ -1,12 +1,16 @@
 """The third-party servers, how they are started, and what each test asks of them."""
 
 import os
+import shlex
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
 PYTHON = Path(os.environ["MCPMON_E2E_PYTHON"])
-EVERYTHING = Path(os.environ["MCPMON_E2E_NODE_MODULES"], "@modelcontextprotocol/server-everything/dist/index.js")
+NODE_MODULES = Path(os.environ["MCPMON_E2E_NODE_MODULES"])
+EVERYTHING = NODE_MODULES / "@modelcontextprotocol/server-everything/dist/index.js"
+FILESYSTEM = NODE_MODULES / "@modelcontextprotocol/server-filesystem/dist/index.js"
+MEMORY = NODE_MODULES / "@modelcontextprotocol/server-memory/dist/index.js"
 
 INITIALIZE = "2025-11-25"
 MODERN = "2026-07-28"
@@ -104,6 +108,41 @@ def everything() -> Server:
             Ask("get-sum", {"a": "one"}, 1, "error", IS_ERROR),
             Ask("trigger-long-running-operation", {"duration": 0.1, "steps": 2}),
             Ask("launch_rocket", {}, 2, "error", IS_ERROR, "_other"),
+        ],
+        {"legacy": INITIALIZE, "auto": INITIALIZE},
+    )
+
+
+def filesystem(folder: Path) -> Server:
+    (folder / "care.txt").write_text("Wash cold. Grüße, 世界.\n")
+    return Server(
+        "server-filesystem",
+        ["node", str(FILESYSTEM), str(folder)],
+        [
+            Ask("read_text_file", {"path": str(folder / "care.txt")}, times=3),
+            Ask("write_file", {"path": str(folder / "large.txt"), "content": "ü" * 200_000}),
+            Ask("read_text_file", {"path": str(folder / "large.txt")}),
+            Ask("list_directory", {"path": str(folder)}),
+            Ask("read_text_file", {"path": "/etc/passwd"}, 2, "error", IS_ERROR),
+            Ask("read_text_file", {}, 1, "error", IS_ERROR),
+            Ask("format_disk", {}, 2, "error", IS_ERROR, "_other"),
+        ],
+        {"legacy": INITIALIZE, "auto": INITIALIZE},
+    )
+
+
+def memory() -> Server:
+    """Its memory is a file in the folder where it is started, so each session begins with nothing."""
+    silk = {"name": "silk", "entityType": "fabric", "observations": ["is woven"]}
+    return Server(
+        "server-memory",
+        ["sh", "-c", f'MEMORY_FILE_PATH="$PWD/memory.jsonl" exec node {shlex.quote(str(MEMORY))}'],
+        [
+            Ask("create_entities", {"entities": [silk]}),
+            Ask("search_nodes", {"query": "silk"}, times=3),
+            Ask("read_graph", {}),
+            Ask("add_observations", {"observations": [{"entityName": "wool", "contents": ["?"]}]}, 1, "error", IS_ERROR),
+            Ask("forget_everything", {}, 2, "error", IS_ERROR, "_other"),
         ],
         {"legacy": INITIALIZE, "auto": INITIALIZE},
     )

@@ -22,7 +22,11 @@ import session
 from exporter import BINARIES, read_until
 from servers import INITIALIZE, MODERN, Ask
 
-LEGACY_CLIENT = [str(Path(os.environ["MCPMON_E2E_LEGACY"], "python")), str(Path(__file__).parent / "legacy/client.py")]
+# Clients that are programs of their own.
+CLIENTS = {
+    "1.x": [str(Path(os.environ["MCPMON_E2E_LEGACY"], "python")), str(Path(__file__).parent / "legacy/client.py")],
+    "typescript": ["node", str(Path(__file__).parent / "typescript/client.mjs")],
+}
 
 FASTMCP_ASKS = [
     Ask("sew", {"length_cm": 3}, times=4),
@@ -61,11 +65,14 @@ SCENES = [
     Scene("streamableHttp", "legacy", INITIALIZE),
     Scene("streamableHttp", "auto", INITIALIZE),
     Scene("streamableHttp", "1.x", INITIALIZE),
+    Scene("streamableHttp", "typescript", INITIALIZE),
     Scene("sse", "legacy", INITIALIZE),
     Scene("sse", "1.x", INITIALIZE),
+    Scene("sse", "typescript", INITIALIZE),
     Scene("fastmcp", "legacy", INITIALIZE),
     Scene("fastmcp", "auto", MODERN),
     Scene("fastmcp", "1.x", INITIALIZE),
+    Scene("fastmcp", "typescript", INITIALIZE),
 ]
 
 
@@ -100,15 +107,19 @@ async def ask(client: Client, one: Ask) -> list:
     return ["error" if result.is_error else "success", content]
 
 
+def run_client(client: str, calls: list[Ask], *target: str) -> list:
+    """What a program of its own gets from a server: its tools, and an answer to each call."""
+    asked = json.dumps([[one.tool, one.arguments] for one in calls])
+    done = subprocess.run([*CLIENTS[client], *target], input=asked, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 def hold(scene: Scene, url: str) -> list:
     """A whole session: the tools, and what each call gave."""
     calls = [one for one in scene.asks for _ in range(one.times)]
-    if scene.client == "1.x":
-        asked = json.dumps([[one.tool, one.arguments] for one in calls])
-        command = [*LEGACY_CLIENT, scene.transport, url]
-        done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+    if scene.client in CLIENTS:
+        return run_client(scene.client, calls, scene.transport, url)
 
     async def body():
         async with connect(scene, url) as client:
@@ -145,8 +156,20 @@ def test_a_session_is_the_one_held_without_the_tap_and_is_counted(scene, exporte
             assert not scrape.values(gauge, "shop")
 
 
+def test_the_typescript_client_over_stdio(exporter):
+    server = servers.everything()
+    calls = [one for one in server.asks for _ in range(one.times)]
+    tap = [str(BINARIES / "mcp-tap"), "--server", "shop", "--exporter", exporter.url, "--"]
+    direct, tapped = (run_client("typescript", calls, "stdio", *way, *server.command) for way in ([], tap))
+    assert tapped == direct
+    assert [answer[0] for answer in direct[1]] == [one.status for one in calls]
+    scrape = exporter.wait_for_calls("shop", server.call_count)
+    assert scrape.values("mcp_tool_calls_total", "shop") == Counter((one.label, one.status) for one in calls)
+    assert not scrape.values("mcp_tap_events_dropped_total", "shop")
+
+
 # Since 2026-07-28 there is nothing that stays open.
-STAYING = [scene for scene in SCENES if scene.client != "1.x" and scene.version != MODERN]
+STAYING = [scene for scene in SCENES if scene.client not in CLIENTS and scene.version != MODERN]
 
 
 @pytest.mark.parametrize("scene", STAYING, ids=lambda scene: f"{scene.server}-{scene.client}")

@@ -4,7 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "all of this is a test")]
 
 mod bytes;
+#[path = "../corpus/strategy.rs"]
+mod corpus;
 mod faults;
+mod fuzz;
 mod large;
 mod reporting;
 mod routes;
