@@ -154,7 +154,7 @@ impl Demo {
         let write_token = write_token.map(|token| token.expose_secret().to_owned());
         let exporter_url = exporter_url.to_owned();
         let server = Boutique::start(move |address| {
-            demo_server(&exporter_url, write_token.as_deref(), options.clone(), address)
+            demo_server(&exporter_url, write_token.as_deref(), options, address)
         })
         .await?;
         let url = Arc::from(server.url());

@@ -66,7 +66,9 @@ pub(super) async fn approve(
     }
     let case = case::read(store, component).await.map_err(unavailable)?;
     let waits = case.is_some_and(|case| {
-        case.incident == key && case.reason() == Some(Reason::AwaitingApproval)
+        case.incident == key
+            && case.reason() == Some(Reason::AwaitingApproval)
+            && !case.is_approved(now)
     });
     if !waits {
         return refused(format!("`{key}` does not wait for an approval"));
