@@ -533,6 +533,8 @@ proptest! {
 
     #[test]
     fn older_knowledge_never_makes_it_act(world in world(), name in "[abcde]", age in 0..10_u64) {
+        // What failed long ago and was not looked at since is no part of a storm: it may be gone.
+        prop_assume!(!is_failing(&world.inventory[&name]));
         let mut older = world.clone();
         older.of(&name).checked_at = NOW - age * INTERVAL;
         prop_assert!(world.plan().is_ok() || older.plan().is_err());
