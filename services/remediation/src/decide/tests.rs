@@ -523,16 +523,16 @@ proptest! {
     }
 
     #[test]
-    fn one_more_action_never_makes_it_act(world in world(), minutes in 0..120_u64) {
+    fn one_more_action_never_makes_it_act(world in world()) {
         let mut later = world.clone();
-        later.spent = world.spent.spend("one more", &limits(3), NOW - minutes * MINUTE, 0.0).1;
-        // What was spent out of order frees what is older than its window; in order it does not.
-        prop_assume!(minutes == 0 || world.spent == Spent::default());
+        later.spent = world.spent.spend("one more", &limits(3), NOW, 0.0).1;
         prop_assert!(world.plan().is_ok() || later.plan().is_err());
     }
 
     #[test]
     fn older_knowledge_never_makes_it_act(world in world(), name in "[abcde]", age in 0..10_u64) {
+        // What failed long ago and was not looked at since is no part of a storm: it may be gone.
+        prop_assume!(!is_failing(&world.inventory[&name]));
         let mut older = world.clone();
         older.of(&name).checked_at = NOW - age * INTERVAL;
         prop_assert!(world.plan().is_ok() || older.plan().is_err());
