@@ -141,7 +141,7 @@ fn the_demo_s_server_is_repaired_when_it_is_killed() {
             seen.push(line.unwrap_or_else(|| panic!("no line has {words}: {seen:#?}")).unwrap());
         }
     };
-    wait_for("health GREEN");
+    wait_for("boutique is healthy");
     let first = demo_server_of(process.id()).unwrap();
     rustix::process::kill_process(
         rustix::process::Pid::from_raw(first).unwrap(),
