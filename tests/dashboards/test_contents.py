@@ -14,7 +14,7 @@ from rules import PAGES, RECORDED, RULES, SHOWN
 dashboards = pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda d: d.name)
 
 # Words that look like metrics of ours: the jobs of Prometheus, and crates as Rust writes them.
-NO_METRICS = re.compile(r"mcp_(server|health_monitor|remediation|exporter|tap)")
+NO_METRICS = re.compile(r"mcp_(server|health_monitor|remediation|exporter|tap|broken)")
 
 # What the prototype's users look for, by its words.
 OF_THE_PROTOTYPE = {
