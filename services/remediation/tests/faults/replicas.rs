@@ -69,9 +69,9 @@ fn frozen_before_it_acts(one_machine: bool) -> usize {
         true => [world.shared_dir(), world.shared_dir()],
         false => ["machine-1", "machine-2"].map(|name| world.state(name)),
     };
-    let first = world.remediation_in("a", folders[0].clone());
+    let first = world.remediation_in("a", &folders[0]);
     until("it leads", || first.leads().then_some(()));
-    let _second = world.remediation_in("b", folders[1].clone());
+    let _second = world.remediation_in("b", &folders[1]);
     let gate = world.docker.hold_look("shop-1", 1);
     world.docker.crash("shop-1");
     world.docker.wait_looks("shop-1", 2);

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mcpmon_coordination::budget::{self, Limits};
@@ -262,11 +262,11 @@ impl World {
 
     /// Starts a replica of remediation.
     pub(crate) fn remediation(&self, replica: &str) -> Program {
-        self.remediation_in(replica, self.shared_dir())
+        self.remediation_in(replica, &self.shared_dir())
     }
 
     /// Starts one on a machine of its own.
-    pub(crate) fn remediation_in(&self, replica: &str, shared: PathBuf) -> Program {
+    pub(crate) fn remediation_in(&self, replica: &str, shared: &Path) -> Program {
         let shared = shared.display().to_string();
         let shared = ("MCPMON__REMEDIATION__SHARED_DIR", shared);
         Program::remediation(&self.write(), &self.state(replica), &[shared])
