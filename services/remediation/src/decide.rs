@@ -90,7 +90,10 @@ pub fn plan<'a>(facts: &Facts<'a>) -> Result<Plan<'a>, Verdict> {
         };
         return Err(Verdict::new(reason, why).until(until));
     }
-    approved(facts, rule, target)?;
+    // After one that helped, it has to be seen first whether there is anything left to approve.
+    if case.tried.last().is_none_or(|last| last.result != ActionResult::Success) {
+        approved(now, incident, case, rule, target)?;
+    }
     Ok(Plan { rule, rung, target })
 }
 
@@ -270,8 +273,17 @@ fn spent_out(facts: &Facts<'_>) -> Option<Verdict> {
     Some(Verdict::new(Reason::CircuitOpen, detail))
 }
 
-fn approved(facts: &Facts<'_>, rule: &Rule, target: &Target) -> Result<(), Verdict> {
-    let Facts { now, incident, case, .. } = *facts;
+/// What speaks against acting if a person has to approve first.
+///
+/// # Errors
+/// The verdict that ends it here.
+pub fn approved(
+    now: u64,
+    incident: &Incident,
+    case: &Case,
+    rule: &Rule,
+    target: &Target,
+) -> Result<(), Verdict> {
     let what = target.action.describe();
     match rule.mode {
         Mode::Approve if !case.is_approved(now) => {

@@ -25,7 +25,7 @@ use crate::audit::{Audit, Event};
 use crate::budgets;
 use crate::case::{self, ActionResult, Case, UnderWay};
 use crate::clock::Clock;
-use crate::decide::{a_check_decides, compare, storm};
+use crate::decide::{a_check_decides, approved, compare, storm};
 use crate::host_lock::{Acted, HostLock, Taken};
 use crate::lead::Right;
 use crate::metrics::Counts;
@@ -81,6 +81,7 @@ impl Repairer {
             return Err(Verdict::new(Reason::DryRun, format!("it would {action}")));
         }
         let still = self.still_there(job).await?;
+        approved(self.clock.now(), incident, &job.case, &job.rule, &job.target)?;
         // Held until the end, and by the system when we die.
         let _lock = self.take_lock(job).await?;
         let attempt = job.case.next_attempt();

@@ -31,7 +31,8 @@ impl Growing {
         now: u64,
     ) -> Self {
         let (mut falling, mut rising) = (Side::default(), Side::default());
-        for watched in watched {
+        let watched: Vec<_> = watched.collect();
+        for watched in &watched {
             let wait = millis(watched.component.recheck * WAITS);
             match news(&watched.component.name) {
                 Some((Said::Recovered, since)) => rising.wait_since(since),
@@ -39,6 +40,12 @@ impl Growing {
                 None if is_falling(watched, wait, now) => falling.expect(wait),
                 None if is_rising(watched) => rising.expect(wait),
                 None => {}
+            }
+        }
+        if let Some(since) = rising.since {
+            // Not looked at since the others came back: its next check may say that it is back, too.
+            for watched in watched.iter().filter(|watched| is_unseen(watched, since)) {
+                rising.expect(millis(watched.component.recheck * WAITS));
             }
         }
         Self { falling: falling.until(now), rising: rising.until(now) }
@@ -87,6 +94,13 @@ fn is_falling(watched: &Watched, wait: u64, now: u64) -> bool {
 /// It answers, and not often enough for the end of its trouble yet.
 fn is_rising(watched: &Watched) -> bool {
     counted(watched).is_some_and(|record| record.in_trouble && record.outcome == Outcome::Ok)
+}
+
+/// It is in trouble as far as is known, from a check before that time.
+fn is_unseen(watched: &Watched, since: u64) -> bool {
+    counted(watched).is_some_and(|record| {
+        record.in_trouble && record.outcome != Outcome::Ok && record.checked_at < since
+    })
 }
 
 /// Of what is in maintenance or repaired nothing is told.
