@@ -47,7 +47,9 @@ class Receiver:
         for one in list(self.messages):
             if f"*{component}*:" in json.dumps(one) and one.get("text"):
                 colour, _, text = one["text"].rpartition(": ")
-                facts += [f"{colour}: {fact}" if colour else fact for fact in text.split("; ")]
+                # Others may be in the same message, each by its name.
+                ours = [fact for fact in text.split("; ") if component in fact or " components " in fact]
+                facts += [f"{colour}: {fact}" if colour else fact for fact in ours]
         return facts
 
     def find(self, text: str) -> dict | None:

@@ -116,6 +116,17 @@ pub fn compare(
         Err(trouble) => return Err(Verdict::new(Reason::TargetUnreadable, trouble.to_string())),
     };
     let last = case.last_made();
+    match &sight.condition {
+        Condition::Ours => {}
+        Condition::Supervised(what) => {
+            return Err(Verdict::new(Reason::NativeSupervisor, what.as_str()));
+        }
+        // A restart that failed half-way looks as if a person had stopped it.
+        Condition::Stopped(_) if last.is_some_and(|last| left_it_stopped(last, rung)) => {}
+        Condition::Stopped(how) => {
+            return Err(Verdict::new(Reason::StoppedByOperator, how.as_str()));
+        }
+    }
     // A run that began before our own last action was over failed since then.
     let failed_at = last.map_or(0, |last| last.acted_at).max(incident.first_failed_at);
     let latest = failed_at.saturating_add(words::milliseconds(guards.clock_skew));
@@ -123,13 +134,7 @@ pub fn compare(
         let detail = "somebody else started it after it failed";
         return Err(Verdict::new(Reason::GenerationChanged, detail));
     }
-    match &sight.condition {
-        Condition::Ours => Ok(()),
-        Condition::Supervised(what) => Err(Verdict::new(Reason::NativeSupervisor, what.as_str())),
-        // A restart that failed half-way looks as if a person had stopped it.
-        Condition::Stopped(_) if last.is_some_and(|last| left_it_stopped(last, rung)) => Ok(()),
-        Condition::Stopped(how) => Err(Verdict::new(Reason::StoppedByOperator, how.as_str())),
-    }
+    Ok(())
 }
 
 fn left_it_stopped(last: &Tried, rung: &str) -> bool {

@@ -179,7 +179,7 @@ fn worth_telling(
             Some(What::AwaitingApproval { action: target.action.describe(), until })
         }
         // It stays so until a person does something.
-        Reason::TargetAbsent | Reason::TargetUnreadable | Reason::GenerationChanged => {
+        Reason::TargetAbsent | Reason::TargetUnreadable => {
             let rule = policy.rule(&incident.component, incident.failure)?;
             let why = verdict.detail.clone();
             (rule.mode != Mode::DryRun).then_some(What::Escalated { why })
