@@ -49,6 +49,10 @@ class Receiver:
                 colour, _, text = one["text"].rpartition(": ")
                 # Others may be in the same message, each by its name.
                 ours = [fact for fact in text.split("; ") if component in fact or " components " in fact]
+                # What was over before it was told is told as one.
+                both = " was down and recovered"
+                ours = [each for fact in ours for each in ([fact] if both not in fact else
+                        [fact.replace(both, " is down"), fact.replace(both, " recovered")])]
                 facts += [f"{colour}: {fact}" if colour else fact for fact in ours]
         return facts
 
