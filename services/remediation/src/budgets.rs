@@ -49,11 +49,3 @@ pub async fn open_circuit(
     let name = if own_is_spent || own.is_stopped() { component } else { SYSTEM };
     budget::stop(store, name, now).await
 }
-
-/// Gives a budget back: a person closes the circuit.
-///
-/// # Errors
-/// When the store cannot be asked.
-pub async fn reset(store: &dyn Store, name: &str, now: u64) -> Result<(), store::Error> {
-    budget::reset(store, name, now).await
-}

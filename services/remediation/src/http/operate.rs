@@ -8,7 +8,7 @@ use actix_web::web::{Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use mcpmon_bootstrap::http::{Problem, Scope, body};
 use mcpmon_coordination::marks::{self, Maintenance};
-use mcpmon_coordination::{incident, inventory};
+use mcpmon_coordination::{budget, incident, inventory};
 use mcpmon_metrics::redact;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -173,7 +173,7 @@ pub(super) async fn close_circuit(
 ) -> Result<HttpResponse, Problem> {
     state.tokens.check(Scope::Operate, request.headers())?;
     let (store, now) = (&*state.store, state.clock.now());
-    let open = mcpmon_coordination::budget::stopped(store).await.map_err(unavailable)?;
+    let open = budget::stopped(store).await.map_err(unavailable)?;
     if !open.contains(component.as_str()) {
         let open = open.into_iter().collect::<Vec<_>>().join(", ");
         let open = if open.is_empty() { "none is".to_owned() } else { format!("open: {open}") };
@@ -186,7 +186,7 @@ pub(super) async fn close_circuit(
         ..Event::new("operator")
     };
     record(&state, event).await?;
-    budgets::reset(store, &component, now).await.map_err(unavailable)?;
+    budget::reset(store, &component, now).await.map_err(unavailable)?;
     if *component != *budgets::SYSTEM {
         // The next verdict is news.
         let changed = case::change(store, &component, now, |stored| {

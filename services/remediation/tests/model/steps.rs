@@ -105,7 +105,7 @@ async fn happen(
             world.parts().get_mut(&name(component)).unwrap().paused_until = 0;
         }
         Step::CloseCircuit(component) => {
-            mcp_remediation::budgets::reset(world.store(), &name(component), now).await.unwrap();
+            mcpmon_coordination::budget::reset(world.store(), &name(component), now).await.unwrap();
             world.history().closed(&name(component), now);
         }
         Step::Redis(stumbles) => world.redis.stumbles.store(*stumbles, Ordering::Relaxed),
