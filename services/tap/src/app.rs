@@ -30,7 +30,7 @@ pub struct Tap {
     client: Client,
     child: Child,
     monitor: Monitor,
-    exporter: String,
+    exporter: Option<String>,
     clock: Clock,
     rules: Rules,
 }
@@ -55,6 +55,9 @@ pub enum StartError {
         /// The system's error.
         source: io::Error,
     },
+    /// The tap's own page cannot be served.
+    #[error("--metrics cannot be served")]
+    Page(#[source] SdkError),
     /// The platform's trust store cannot be used.
     #[error("cannot speak TLS to the server")]
     Tls(#[from] rustls::Error),
@@ -71,7 +74,13 @@ impl Tap {
     pub fn start(settings: &Settings, run: &Run) -> Result<Self, StartError> {
         let rules = rules(settings)?;
         let client = Client::take()?;
-        let monitor = monitor(settings, &run.server)?;
+        let monitor = monitor(settings, &run.server, None)?;
+        match serve_page(settings, &monitor) {
+            Ok(Some(address)) => tracing::info!("metrics on http://{address}/metrics"),
+            Ok(None) => {}
+            // The next of several taps that a client starts alike; its server matters more.
+            Err(error) => tracing::warn!(%error, "nobody sees the metrics of this tap"),
+        }
         let child = stdio::spawn(&run.program, &run.arguments)?;
         let exporter = settings.exporter.clone();
         Ok(Self { client, child, monitor, exporter, clock: Clock::start(), rules })
@@ -102,15 +111,30 @@ impl Tap {
     }
 }
 
-/// What reports about one server.
-fn monitor(settings: &Settings, server: &str) -> Result<Monitor, SdkError> {
-    let builder = Monitor::builder(server).observer(ObserverKind::Tap).exporter(&settings.exporter);
+/// What reports about one server, on one page with another if there is one.
+fn monitor(
+    settings: &Settings,
+    server: &str,
+    beside: Option<&Monitor>,
+) -> Result<Monitor, SdkError> {
+    let mut builder = Monitor::builder(server).observer(ObserverKind::Tap);
+    if let Some(other) = beside {
+        builder = builder.beside(other);
+    }
+    let Some(exporter) = &settings.exporter else { return builder.build() };
+    let builder = builder.exporter(exporter);
     let builder = match &settings.token {
         Token::None => builder,
         Token::Given(token) => builder.token(token.clone()),
         Token::File(file) => builder.token_file(file),
     };
     builder.build()
+}
+
+/// Serves the monitor's page where it was asked for, if it was.
+fn serve_page(settings: &Settings, monitor: &Monitor) -> Result<Option<SocketAddr>, SdkError> {
+    let page = settings.metrics.as_ref();
+    page.map(|page| monitor.serve_metrics(page.address, &page.names)).transpose()
 }
 
 /// What the configuration says, if there is one.

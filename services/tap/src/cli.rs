@@ -30,6 +30,10 @@ struct Arguments {
     #[arg(long, value_name = "URL")]
     exporter: Option<String>,
 
+    /// Serve /metrics there, instead of telling an exporter; beside one, about the tap itself
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+
     /// A file with the exporter's write token [env: MCP_EXPORTER_TOKEN_FILE]; the token itself
     /// may be in MCP_EXPORTER_TOKEN
     #[arg(long, value_name = "FILE")]
@@ -53,8 +57,9 @@ struct Arguments {
     )]
     listen: SocketAddr,
 
-    /// A name beside the loopback ones under which the listener may be asked; several times
-    #[arg(long, value_name = "HOST", conflicts_with = "command")]
+    /// A name beside the loopback ones under which --listen and --metrics may be asked; several
+    /// times
+    #[arg(long, value_name = "HOST")]
     allow_host: Vec<String>,
 
     /// Pass traffic and observe nothing, to compare
@@ -69,14 +74,25 @@ struct Arguments {
 /// What the tap was asked to do.
 #[derive(Debug)]
 pub struct Settings {
-    /// The exporter's base address.
-    pub exporter: String,
+    /// The exporter's base address, if one is told.
+    pub exporter: Option<String>,
     /// How the tap shows that it may write there.
     pub token: Token,
+    /// Where to serve `/metrics`.
+    pub metrics: Option<Metrics>,
     /// The file with rules about what calls are for.
     pub config: Option<PathBuf>,
     /// In front of what.
     pub task: Task,
+}
+
+/// The tap's own page.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// The names under which it may be asked for.
+    pub names: Vec<String>,
 }
 
 /// In front of what the tap stands.
@@ -147,6 +163,12 @@ pub enum UsageError {
          --upstream /one=http://… --upstream /two=http://…", .0
     )]
     SamePrefix(String),
+    /// Names for no listener.
+    #[error(
+        "--allow-host names who may ask at --listen or --metrics, and neither is there; expected \
+         --metrics ADDRESS, or no --allow-host"
+    )]
+    NothingToAsk,
     /// One name for several servers.
     #[error("--server names one server and there are several; expected --upstream NAME=…")]
     OneName,
@@ -173,17 +195,22 @@ impl Settings {
             (None, None, Some(file)) => Token::File(file.into()),
             (None, None, None) => Token::None,
         };
+        let hosts = AllowedHosts::new(&given.allow_host).map_err(UsageError::Listener)?;
+        if !given.allow_host.is_empty() && given.metrics.is_none() && given.upstream.is_empty() {
+            return Err(UsageError::NothingToAsk);
+        }
+        let exporter = given.exporter.or_else(|| text("MCP_EXPORTER_URL"));
         Ok(Self {
-            exporter: given
-                .exporter
-                .or_else(|| text("MCP_EXPORTER_URL"))
-                .unwrap_or_else(|| DEFAULT_EXPORTER.to_owned()),
+            exporter: match given.metrics {
+                Some(_) => exporter,
+                None => exporter.or_else(|| Some(DEFAULT_EXPORTER.to_owned())),
+            },
             token,
+            metrics: given.metrics.map(|address| Metrics { address, names: given.allow_host }),
             config: given.config.or_else(|| env("MCP_TAP_CONFIG").map(PathBuf::from)),
             task: if given.upstream.is_empty() {
                 Task::Run(Run::new(given.server, given.command)?)
             } else {
-                let hosts = AllowedHosts::new(&given.allow_host).map_err(UsageError::Listener)?;
                 Task::Listen(Listen {
                     address: given.listen,
                     upstreams: upstreams(&given.upstream, given.server)?,
@@ -235,7 +262,8 @@ mod tests {
     #[test]
     fn everything_has_a_default_but_the_command() {
         let settings = read(&["--", "uvx", "mcp-server-git", "--repository", "."], &[]).unwrap();
-        assert_eq!(settings.exporter, DEFAULT_EXPORTER);
+        assert_eq!(settings.exporter.as_deref(), Some(DEFAULT_EXPORTER));
+        assert!(settings.metrics.is_none());
         assert!(matches!(settings.token, Token::None));
         let Task::Run(run) = settings.task else { panic!("{settings:?}") };
         assert_eq!(run.server, "mcp-server-git");
@@ -256,16 +284,26 @@ mod tests {
             ("MCP_EXPORTER_TOKEN_FILE", ""),
         ];
         let settings = read(&["--", "cat"], &env).unwrap();
-        assert_eq!(settings.exporter, "http://env:1");
+        assert_eq!(settings.exporter.as_deref(), Some("http://env:1"));
         assert!(matches!(settings.token, Token::Given(_)));
         assert!(!format!("{settings:?}").contains("secret"));
 
         let flags =
             ["--server", "s", "--exporter", "http://flag:2", "--token-file", "/t", "--", "cat"];
         let settings = read(&flags, &env).unwrap();
-        assert_eq!(settings.exporter, "http://flag:2");
+        assert_eq!(settings.exporter.as_deref(), Some("http://flag:2"));
         assert!(matches!(settings.task, Task::Run(run) if run.server == "s"));
         assert!(matches!(settings.token, Token::File(file) if file.as_os_str() == "/t"));
+    }
+
+    #[test]
+    fn a_page_of_its_own_takes_the_exporters_place_unless_one_is_named() {
+        let page = ["--metrics", "127.0.0.1:9464", "--allow-host", "tap", "--", "cat"];
+        let settings = read(&page, &[]).unwrap();
+        assert_eq!(settings.exporter, None);
+        assert!(matches!(settings.metrics, Some(page) if page.names == ["tap"]));
+        let settings = read(&page, &[("MCP_EXPORTER_URL", "http://env:1")]).unwrap();
+        assert_eq!(settings.exporter.as_deref(), Some("http://env:1"));
     }
 
     #[test]
@@ -276,6 +314,8 @@ mod tests {
         assert!(message(&["--nope", "--", "cat"], &[]).contains("--nope"));
         assert!(message(&["--", ""], &[]).contains("after `--`"));
         assert!(message(&["--", "./my server"], &[]).contains("--server NAME"));
+        assert!(message(&["--allow-host", "a", "--", "cat"], &[]).contains("--metrics ADDRESS"));
+        assert!(message(&["--metrics", "9464", "--", "cat"], &[]).contains("--metrics"));
         let upstream = ["--upstream", "http://a", "--upstream", "http://b"];
         assert!(message(&upstream, &[]).contains("two servers are behind \"\""));
         let named = ["--server", "s", "--upstream", "http://a", "--upstream", "/b=http://b"];

@@ -18,8 +18,9 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// How long an exporter may take to refuse.
 const PROBE: Duration = Duration::from_millis(200);
 
-/// Delivers what waits in `monitor`, and says what was lost.
-pub(crate) fn flush(monitor: Monitor, exporter: String) {
+/// Delivers what waits in `monitor`, and says what was lost. Without an exporter nothing waits.
+pub(crate) fn flush(monitor: Monitor, exporter: Option<String>) {
+    let Some(exporter) = exporter else { return };
     let (answer, answered) = mpsc::channel();
     // On a thread of its own, since the resolver keeps no deadline.
     let probe = thread::Builder::new()

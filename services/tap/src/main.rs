@@ -85,7 +85,10 @@ fn fail(error: StartError) -> ! {
     let code = match &error {
         StartError::Settings(_) | StartError::Rules(_) => USAGE,
         StartError::Spawn(error) => error.exit_code().into(),
-        StartError::Listen { .. } | StartError::Tls(_) | StartError::System(_) => SOFTWARE,
+        StartError::Listen { .. }
+        | StartError::Page(_)
+        | StartError::Tls(_)
+        | StartError::System(_) => SOFTWARE,
     };
     eprintln!("mcp-tap: {:#}", anyhow::Error::from(error));
     exit(code)

@@ -12,13 +12,14 @@ use secrecy::SecretString;
 use crate::core::{Background, Core, Sink};
 use crate::error::SdkError;
 use crate::monitor::Monitor;
+use crate::page::{self, Page};
+use crate::random;
 use crate::readings::Readings;
 use crate::remote::Remote;
 use crate::remote::client::Exporter;
 use crate::remote::sender::{Pace, Sender};
 use crate::remote::token::Token;
 use crate::worker::Worker;
-use crate::{page, random};
 
 /// The exporter takes 10,000. This many keep a request small enough to be tried again, and the
 /// rejections of a whole batch within the reply that is read.
@@ -41,6 +42,7 @@ pub struct MonitorBuilder {
     flush_interval: Duration,
     heartbeat: Duration,
     request_timeout: Duration,
+    page: Option<Arc<Page>>,
 }
 
 #[derive(Debug, Clone)]
@@ -63,6 +65,7 @@ impl MonitorBuilder {
             flush_interval: Duration::from_secs(1),
             heartbeat: Duration::from_secs(15),
             request_timeout: Duration::from_secs(10),
+            page: None,
         }
     }
 
@@ -146,6 +149,13 @@ impl MonitorBuilder {
         self
     }
 
+    /// Shares the page of another monitor of this process: whichever of them serves `/metrics`,
+    /// it has the numbers of both.
+    pub fn beside(mut self, monitor: &Monitor) -> Self {
+        self.page = Some(monitor.core().page().clone());
+        self
+    }
+
     /// Starts the monitor: with an exporter, also its background thread. The exporter need not
     /// answer yet.
     ///
@@ -155,14 +165,21 @@ impl MonitorBuilder {
         let origin = Arc::new(self.origin()?);
         self.check_bounds()?;
         let readings = Arc::new(Readings::new());
-        let Some(url) = &self.exporter else {
-            let sink = Sink::InProcess(page::new_metrics());
-            return Ok(Monitor::new(Core::new(origin, readings, sink, Background::Idle)));
+        let monitor = |sink, background| {
+            let core = Core::new(origin.clone(), readings.clone(), sink, background);
+            Monitor::new(match &self.page {
+                Some(page) => core.beside(page.clone()),
+                None => core,
+            })
         };
-        let token = match self.token {
+        let Some(url) = &self.exporter else {
+            let numbers = self.page.as_deref().map_or_else(page::new_metrics, Page::numbers);
+            return Ok(monitor(Sink::InProcess(numbers), Background::Idle));
+        };
+        let token = match &self.token {
             TokenSource::None => None,
-            TokenSource::Given(token) => Some(Token::given(&token)?),
-            TokenSource::File(path) => Some(Token::from_file(path)?),
+            TokenSource::Given(token) => Some(Token::given(token)?),
+            TokenSource::File(path) => Some(Token::from_file(path.clone())?),
         };
         let exporter = Exporter::new(url, token, self.request_timeout)?;
         let pace = Pace {
@@ -178,7 +195,7 @@ impl MonitorBuilder {
         worker.handle.spawn(sender.run());
         let background = Background::Running(worker);
         let sink = Sink::Remote(Arc::new(remote));
-        Ok(Monitor::new(Core::new(origin, readings, sink, background)))
+        Ok(monitor(sink, background))
     }
 
     fn origin(&self) -> Result<Origin<'static>, SdkError> {

@@ -78,6 +78,13 @@ impl Core {
         }
     }
 
+    /// Shows itself on the page of another.
+    pub(crate) fn beside(mut self, page: Arc<Page>) -> Self {
+        page.join(self.origin.clone(), self.readings.clone(), &self.sink);
+        self.page = page.into();
+        self
+    }
+
     /// Records an event; the one way out of the tool. Texts are redacted here.
     pub(crate) fn submit(&self, mut event: Event<'static>) {
         if let Event::ToolCall(mcpmon_metrics::ToolCall { message: Some(text), .. })
@@ -108,13 +115,18 @@ impl Core {
         })
     }
 
-    /// Serves the page from the background thread; the address is bound when this returns.
-    pub(crate) fn serve(&self, addr: SocketAddr) -> Result<SocketAddr, SdkError> {
+    /// Serves the page from the background thread; the address is bound when this returns. Who
+    /// asks under none of the names, nor as localhost or by address, is refused.
+    pub(crate) fn serve(
+        &self,
+        addr: SocketAddr,
+        names: Vec<String>,
+    ) -> Result<SocketAddr, SdkError> {
         let failed = |source| SdkError::Bind { addr, source };
         let listener = TcpListener::bind(addr).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
-        self.handle()?.spawn(server::run(listener, self.page().clone()));
+        self.handle()?.spawn(server::run(listener, self.page().clone(), names));
         Ok(bound)
     }
 

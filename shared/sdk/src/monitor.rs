@@ -34,7 +34,7 @@ impl Monitor {
         Self(Arc::new(Handles(Arc::new(core))))
     }
 
-    fn core(&self) -> &Arc<Core> {
+    pub(crate) fn core(&self) -> &Arc<Core> {
         &self.0.0
     }
 
@@ -221,7 +221,23 @@ impl Monitor {
     /// # Errors
     /// When the port is taken, or the background thread cannot start.
     pub fn start_metrics_server(&self, port: u16) -> Result<SocketAddr, SdkError> {
-        self.core().serve((Ipv4Addr::LOCALHOST, port).into())
+        self.serve_metrics((Ipv4Addr::LOCALHOST, port).into(), &[])
+    }
+
+    /// [`Monitor::start_metrics_server`] on any address. It asks for no token, so an address that
+    /// others reach shows the numbers to them.
+    ///
+    /// It answers to localhost, to addresses, and to `names` (`host` or `host:port`): a web page
+    /// that makes a browser ask under a name of its own learns nothing.
+    ///
+    /// # Errors
+    /// When the address is taken or not this machine's, or the background thread cannot start.
+    pub fn serve_metrics(
+        &self,
+        addr: SocketAddr,
+        names: &[String],
+    ) -> Result<SocketAddr, SdkError> {
+        self.core().serve(addr, names.to_vec())
     }
 
     /// The text that `/metrics` serves, for a server that has an HTTP endpoint of its own.

@@ -1,7 +1,7 @@
 //! What the in-process server shows: with the in-process sink everything, with a remote sink
 //! only the SDK's own numbers, so that a scrape of both never counts a call twice.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mcpmon_metrics::{Counter, Metrics, Options, Origin, ScrapeError, catalogue};
 use serde::Serialize;
@@ -10,13 +10,20 @@ use crate::core::Sink;
 use crate::readings::Readings;
 use crate::remote::Losses;
 
-/// The source of `/metrics` and `/health`.
+/// The source of `/metrics` and `/health`, for one monitor and those that were built beside it.
 #[derive(Debug)]
 pub(crate) struct Page {
-    origin: Arc<Origin<'static>>,
-    readings: Arc<Readings>,
     metrics: Metrics,
     dropped: Counter,
+    own: Part,
+    beside: Mutex<Vec<Part>>,
+}
+
+/// What one monitor brings to a page.
+#[derive(Debug)]
+struct Part {
+    origin: Arc<Origin<'static>>,
+    readings: Arc<Readings>,
     /// With a remote sink: what it lost, and how much of that the counter has.
     losses: Option<(Arc<Losses>, Mutex<u64>)>,
 }
@@ -38,44 +45,81 @@ pub(crate) fn new_metrics() -> Metrics {
 
 impl Page {
     pub(crate) fn new(origin: Arc<Origin<'static>>, readings: Arc<Readings>, sink: &Sink) -> Self {
-        let (metrics, losses) = match sink {
-            Sink::InProcess(metrics) => (metrics.clone(), None),
-            Sink::Remote(remote) => (new_metrics(), Some((remote.losses.clone(), Mutex::new(0)))),
+        let metrics = match sink {
+            Sink::InProcess(metrics) => metrics.clone(),
+            Sink::Remote(_) => new_metrics(),
         };
         let dropped = metrics.counter(catalogue::SDK_EVENTS_DROPPED, &[]);
-        Self { origin, readings, metrics, dropped, losses }
+        let own = Part::new(origin, readings, sink);
+        Self { metrics, dropped, own, beside: Mutex::default() }
+    }
+
+    /// Shows another monitor, too. If its numbers stay in this process, they are [`Page::numbers`].
+    pub(crate) fn join(&self, origin: Arc<Origin<'static>>, readings: Arc<Readings>, sink: &Sink) {
+        self.beside().push(Part::new(origin, readings, sink));
+    }
+
+    /// What is encoded.
+    pub(crate) fn numbers(&self) -> Metrics {
+        self.metrics.clone()
     }
 
     /// Prometheus text 0.0.4.
     pub(crate) fn metrics(&self) -> Result<String, ScrapeError> {
+        self.own.read(&self.metrics, &self.dropped);
+        for part in self.beside().iter() {
+            part.read(&self.metrics, &self.dropped);
+        }
+        self.metrics.encode()
+    }
+
+    /// The health reply as JSON: of the monitor whose page it is, and what all of them lost.
+    pub(crate) fn health(&self) -> String {
+        let health = Health {
+            status: "ok",
+            server: self.own.origin.server.as_str(),
+            source: self.own.origin.source.as_str(),
+            sink: if self.own.losses.is_some() { "exporter" } else { "in_process" },
+            uptime_seconds: self.own.readings.uptime().as_secs_f64(),
+            events_dropped: self.own.lost() + self.beside().iter().map(Part::lost).sum::<u64>(),
+        };
+        serde_json::to_string(&health).expect("strings and finite numbers always serialise")
+    }
+
+    fn beside(&self) -> MutexGuard<'_, Vec<Part>> {
+        self.beside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Part {
+    fn new(origin: Arc<Origin<'static>>, readings: Arc<Readings>, sink: &Sink) -> Self {
+        let losses = match sink {
+            Sink::InProcess(_) => None,
+            Sink::Remote(remote) => Some((remote.losses.clone(), Mutex::new(0))),
+        };
+        Self { origin, readings, losses }
+    }
+
+    /// Brings the numbers up to now.
+    fn read(&self, metrics: &Metrics, dropped: &Counter) {
         match &self.losses {
             None => {
                 let readings = self.readings.now();
                 for event in &readings {
-                    self.metrics.record(&self.origin, event);
+                    metrics.record(&self.origin, event);
                 }
                 self.readings.gauges.told(&readings);
             }
             Some((losses, counted)) => {
                 let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
                 let total = losses.total();
-                self.dropped.add(total - *counted);
+                dropped.add(total - *counted);
                 *counted = total;
             }
         }
-        self.metrics.encode()
     }
 
-    /// The health reply as JSON.
-    pub(crate) fn health(&self) -> String {
-        let health = Health {
-            status: "ok",
-            server: self.origin.server.as_str(),
-            source: self.origin.source.as_str(),
-            sink: if self.losses.is_some() { "exporter" } else { "in_process" },
-            uptime_seconds: self.readings.uptime().as_secs_f64(),
-            events_dropped: self.losses.as_ref().map_or(0, |(losses, _)| losses.total()),
-        };
-        serde_json::to_string(&health).expect("strings and finite numbers always serialise")
+    fn lost(&self) -> u64 {
+        self.losses.as_ref().map_or(0, |(losses, _)| losses.total())
     }
 }

@@ -26,12 +26,13 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept, which means that the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until the runtime ends.
-pub(crate) async fn run(listener: TcpListener, page: Arc<Page>) {
+/// Serves until the runtime ends, also to those who ask under one of the names.
+pub(crate) async fn run(listener: TcpListener, page: Arc<Page>, names: Vec<String>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "the metrics server cannot start"),
     };
+    let names: Arc<[String]> = names.into();
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let permit = permits.clone().acquire_owned().await.expect("the semaphore is never closed");
@@ -43,9 +44,9 @@ pub(crate) async fn run(listener: TcpListener, page: Arc<Page>) {
                 continue;
             }
         };
-        let page = page.clone();
+        let (page, names) = (page.clone(), names.clone());
         tokio::spawn(async move {
-            let service = service_fn(|request| std::future::ready(answer(&request, &page)));
+            let service = service_fn(|request| std::future::ready(answer(&request, &page, &names)));
             let served = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
@@ -61,9 +62,9 @@ pub(crate) async fn run(listener: TcpListener, page: Arc<Page>) {
 
 type Reply = Response<Full<Bytes>>;
 
-fn answer(request: &Request<Incoming>, page: &Page) -> Result<Reply, Infallible> {
-    if !is_local_host(request.headers().get(HOST)) {
-        let text = "the Host header names neither localhost nor an address\n";
+fn answer(request: &Request<Incoming>, page: &Page, names: &[String]) -> Result<Reply, Infallible> {
+    if !is_allowed_host(request.headers().get(HOST), names) {
+        let text = "the Host header names neither localhost, nor an address, nor an allowed name\n";
         return Ok(reply(StatusCode::FORBIDDEN, "text/plain", text.into()));
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -95,7 +96,7 @@ fn reply(status: StatusCode, content_type: &'static str, body: String) -> Reply 
 }
 
 /// A web page that binds its own name to 127.0.0.1 sends that name: it is refused.
-fn is_local_host(host: Option<&HeaderValue>) -> bool {
+fn is_allowed_host(host: Option<&HeaderValue>, names: &[String]) -> bool {
     // HTTP/1.0 has no Host, and no browser speaks it.
     let Some(host) = host else { return true };
     let Ok(host) = host.to_str() else { return false };
@@ -103,7 +104,11 @@ fn is_local_host(host: Option<&HeaderValue>) -> bool {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+    let is_given =
+        |given: &String| [host, name].iter().any(|text| text.eq_ignore_ascii_case(given));
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok()
+        || names.iter().any(is_given)
 }
 
 #[cfg(test)]
@@ -111,14 +116,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_local_names_and_addresses_are_served() {
-        let is_local = |host: &str| is_local_host(Some(&HeaderValue::from_str(host).unwrap()));
+    fn only_local_names_addresses_and_given_names_are_served() {
+        let names = ["tap".to_owned(), "metrics.example:9464".to_owned()];
+        let is_allowed =
+            |host: &str| is_allowed_host(Some(&HeaderValue::from_str(host).unwrap()), &names);
         for host in ["localhost", "LOCALHOST:9464", "127.0.0.1:9464", "[::1]:9464", "10.0.0.7"] {
-            assert!(is_local(host), "{host}");
+            assert!(is_allowed(host), "{host}");
         }
-        for host in ["evil.example", "evil.example:9464", "localhost.evil.example", ""] {
-            assert!(!is_local(host), "{host}");
+        for host in ["tap", "TAP:80", "metrics.example:9464"] {
+            assert!(is_allowed(host), "{host}");
         }
-        assert!(is_local_host(None));
+        for host in
+            ["evil.example", "evil.example:9464", "localhost.evil.example", "metrics.example", ""]
+        {
+            assert!(!is_allowed(host), "{host}");
+        }
+        assert!(is_allowed_host(None, &[]));
     }
 }

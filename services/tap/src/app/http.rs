@@ -10,7 +10,7 @@ use mcpmon_sdk::Monitor;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::{StartError, monitor, rules, tell};
+use super::{StartError, monitor, rules, serve_page, tell};
 use crate::cli::{Listen, Settings};
 use crate::clock::Clock;
 use crate::farewell;
@@ -25,7 +25,8 @@ use crate::worker::{self, Report};
 pub struct HttpTap {
     server: Server,
     observers: Vec<Observing>,
-    exporter: String,
+    page: Option<SocketAddr>,
+    exporter: Option<String>,
 }
 
 /// The observer of one server.
@@ -40,29 +41,34 @@ impl HttpTap {
     /// Listens. Neither the servers nor the exporter need to be there.
     ///
     /// # Errors
-    /// When a setting is wrong or the address is taken.
+    /// When a setting is wrong or an address is taken.
     pub fn start(settings: &Settings, listen: &Listen) -> Result<Self, StartError> {
         let address = listen.address;
         let listener =
             TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })?;
         let (clock, rules) = (Clock::start(), rules(settings)?);
-        let (mut routes, mut observers) = (Vec::new(), Vec::new());
+        let (mut routes, mut observers) = (Vec::new(), Vec::<Observing>::new());
         for upstream in &listen.upstreams {
             let feed = if listen.observe {
-                let observing =
-                    Observing::start(monitor(settings, &upstream.name)?, clock, rules.clone())?;
-                let feed = Feed::new(observing.0.queue.clone(), observing.1, clock);
-                observers.push(observing.0);
+                let first = observers.first().map(|first| &first.monitor);
+                let monitor = monitor(settings, &upstream.name, first)?;
+                let (observing, marks) = Observing::start(monitor, clock, rules.clone())?;
+                let feed = Feed::new(observing.queue.clone(), marks, clock);
+                observers.push(observing);
                 Some(feed)
             } else {
                 None
             };
             routes.push(Route::new(upstream.clone(), feed)?);
         }
+        let page = match observers.first() {
+            Some(first) => serve_page(settings, &first.monitor).map_err(StartError::Page)?,
+            None => None,
+        };
         let mut hosts = listen.hosts.clone();
         hosts.add_address(address.ip());
         let server = serve(&listener, &Arc::new(Shared::new(routes, hosts)))?;
-        Ok(Self { server, observers, exporter: settings.exporter.clone() })
+        Ok(Self { server, observers, page, exporter: settings.exporter.clone() })
     }
 
     /// Where it listens.
@@ -77,7 +83,11 @@ impl HttpTap {
     pub fn run(self) -> io::Result<()> {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         // For whoever started it with port 0; nobody may be reading.
-        _ = writeln!(io::stdout(), "listening on http://{}", self.address());
+        let mut stdout = io::stdout();
+        _ = writeln!(stdout, "listening on http://{}", self.address());
+        if let Some(page) = self.page {
+            _ = writeln!(stdout, "metrics on http://{page}/metrics");
+        }
         signals.forever().next();
         self.server.stop();
         for Observing { monitor, queue, worker } in self.observers {

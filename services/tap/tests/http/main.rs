@@ -9,13 +9,14 @@ mod corpus;
 mod faults;
 mod fuzz;
 mod large;
+mod page;
 mod reporting;
 mod routes;
 mod tls;
 mod wire;
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use mcpmon_testkit::http_script::{Answer, HttpScript, Request};
 use rustix::process::{Pid, Signal, kill_process};
@@ -27,6 +28,7 @@ use self::wire::{Origin, Wire};
 struct Tap {
     child: Child,
     address: String,
+    said: BufReader<ChildStdout>,
 }
 
 impl Tap {
@@ -37,22 +39,16 @@ impl Tap {
     }
 
     fn start(exporter: &HttpScript, arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-tap"));
-        command.args(["--exporter", &exporter.url(), "--listen", "127.0.0.1:0"]).args(arguments);
+        let mut command = listener();
+        command.args(["--exporter", &exporter.url()]).args(arguments);
         Self::spawn(&mut command)
     }
 
     fn spawn(command: &mut Command) -> Self {
-        for key in
-            ["MCP_EXPORTER_URL", "MCP_EXPORTER_TOKEN", "MCP_EXPORTER_TOKEN_FILE", "MCP_TAP_CONFIG"]
-        {
-            command.env_remove(key);
-        }
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
-        Self { child, address }
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let address = line(&mut said).strip_prefix("listening on http://").unwrap().to_owned();
+        Self { child, address, said }
     }
 
     fn connect(&self) -> Wire {
@@ -73,6 +69,24 @@ impl Drop for Tap {
         _ = self.child.kill();
         _ = self.child.wait();
     }
+}
+
+/// `mcp-tap` that takes any free port, in an environment of its own.
+fn listener() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-tap"));
+    for key in
+        ["MCP_EXPORTER_URL", "MCP_EXPORTER_TOKEN", "MCP_EXPORTER_TOKEN_FILE", "MCP_TAP_CONFIG"]
+    {
+        command.env_remove(key);
+    }
+    command.args(["--listen", "127.0.0.1:0"]);
+    command
+}
+
+fn line(from: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    from.read_line(&mut line).unwrap();
+    line.trim_end().to_owned()
 }
 
 fn exporter() -> HttpScript {

@@ -55,8 +55,8 @@ fn tap(exporter: &HttpScript, origin: &Origin, roots: &str) -> (Tap, tempfile::N
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, roots).unwrap();
     let port = origin.authority().rsplit_once(':').unwrap().1.to_owned();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-tap"));
-    command.args(["--exporter", &exporter.url(), "--listen", "127.0.0.1:0"]);
+    let mut command = listener();
+    command.args(["--exporter", &exporter.url()]);
     command.args(["--upstream", &format!("test=https://localhost:{port}/mcp")]);
     command.env("SSL_CERT_FILE", file.path()).env_remove("SSL_CERT_DIR");
     (Tap::spawn(&mut command), file)

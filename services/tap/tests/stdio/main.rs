@@ -4,6 +4,7 @@
 
 mod bytes;
 mod ending;
+mod page;
 mod reporting;
 mod usage;
 mod wrap;

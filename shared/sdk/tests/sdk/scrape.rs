@@ -1,7 +1,7 @@
 //! The in-process server over a real socket.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use mcpmon_sdk::{Monitor, SdkError};
 use mcpmon_testkit::http_script::Answer;
@@ -93,4 +93,30 @@ fn a_port_in_use_is_named() {
     let error = monitor.start_metrics_server(addr.port()).unwrap_err();
     assert!(matches!(error, SdkError::Bind { .. }));
     assert_eq!(error.to_string(), format!("the metrics server cannot listen on {addr}"));
+}
+
+#[test]
+fn monitors_beside_each_other_share_a_page_and_its_names() {
+    let first = Monitor::builder("shop").build().unwrap();
+    let second = Monitor::builder("bar").beside(&first).build().unwrap();
+    let addr = first.serve_metrics((Ipv4Addr::LOCALHOST, 0).into(), &["tap".into()]).unwrap();
+    first.call("search").success();
+    second.call("pour").success();
+    let open = second.call("pour");
+
+    let page = request(addr, "GET /metrics HTTP/1.1\r\nHost: tap:9464");
+    for line in [
+        r#"mcp_tool_calls_total{server="shop",status="success",tool_name="search"} 1"#,
+        r#"mcp_tool_calls_total{server="bar",status="success",tool_name="pour"} 1"#,
+        r#"mcp_tool_inflight{server="bar",tool_name="pour"} 1"#,
+        "mcp_sdk_events_dropped_total 0",
+    ] {
+        assert_line(&page, line);
+    }
+    let other = second.metrics_text().unwrap();
+    assert_line(
+        &other,
+        r#"mcp_tool_calls_total{server="shop",status="success",tool_name="search"} 1"#,
+    );
+    open.success();
 }
