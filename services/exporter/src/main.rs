@@ -50,14 +50,8 @@ fn main() -> ExitCode {
         runtime.or_failed_start()?.block_on(async {
             let application = Application::build(config).or_failed_start()?;
             let stop = shutdown::requested().or_failed_start()?;
-            announce(&application);
+            process::announce(application.address());
             application.run(async { _ = stop.await }).await.or_failed_start()
         })
     })
-}
-
-/// The one line on standard output, for people and for programs that asked for port 0.
-#[expect(clippy::print_stdout, reason = "the bound address is the command's result")]
-fn announce(application: &Application) {
-    println!("listening on http://{}", application.address());
 }

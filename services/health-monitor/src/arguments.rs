@@ -14,7 +14,7 @@ const EXPORTER: &str = "http://localhost:9090";
 
 /// Probes MCP servers and what they need, keeps their states, tells people once.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version)]
 pub(crate) struct Arguments {
     /// Checks every component once, prints the result and ends; exit code 0 green, 1 yellow, 2 red,
     /// 3 unknown

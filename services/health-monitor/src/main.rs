@@ -10,9 +10,7 @@ use mcp_health_monitor::{Application, Config, once};
 use mcpmon_bootstrap::http::health;
 use mcpmon_bootstrap::logging::Logging;
 use mcpmon_bootstrap::process::{self, Exit, OrExit as _};
-use mcpmon_bootstrap::shutdown;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use mcpmon_bootstrap::{reload, shutdown};
 
 use self::arguments::{Arguments, Format};
 use self::operator::Tokens;
@@ -59,15 +57,8 @@ fn main() -> ExitCode {
 async fn serve(config: Config, arguments: Arguments) -> Result<(), Exit> {
     let application = Application::build(config).or_failed_start()?;
     let stop = shutdown::requested().or_failed_start()?;
-    announce(&application);
-    let (ask, reloads) = mpsc::channel(1);
-    let mut hangups = signal(SignalKind::hangup()).or_failed_start()?;
-    let listening = tokio::spawn(async move {
-        while hangups.recv().await.is_some() {
-            // One that waits already will read what there is now.
-            let _ = ask.try_send(());
-        }
-    });
+    let reloads = reload::requested().or_failed_start()?;
+    process::announce(application.address());
     let reload = move || {
         let mut settings = arguments.settings()?;
         let config = Config::read(&mut settings);
@@ -75,15 +66,7 @@ async fn serve(config: Config, arguments: Arguments) -> Result<(), Exit> {
         settings.finish()?;
         Ok(config.watch)
     };
-    let ran = application.run(Box::new(reload), reloads, async { _ = stop.await }).await;
-    listening.abort();
-    ran.or_failed_start()
-}
-
-/// The one line on standard output, for people and for programs that asked for port 0.
-#[expect(clippy::print_stdout, reason = "the bound address is the command's result")]
-fn announce(application: &Application) {
-    println!("listening on http://{}", application.address());
+    application.run(Box::new(reload), reloads, async { _ = stop.await }).await.or_failed_start()
 }
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is what --once is for")]

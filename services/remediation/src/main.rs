@@ -10,9 +10,7 @@ use mcp_remediation::{Application, Config};
 use mcpmon_bootstrap::http::health;
 use mcpmon_bootstrap::logging::Logging;
 use mcpmon_bootstrap::process::{self, Exit, OrExit as _};
-use mcpmon_bootstrap::shutdown;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use mcpmon_bootstrap::{reload, shutdown};
 
 use self::arguments::Arguments;
 use self::operator::Tokens;
@@ -51,16 +49,8 @@ fn main() -> ExitCode {
 async fn serve(config: Config, arguments: Arguments) -> Result<(), Exit> {
     let application = Application::build(config).or_failed_start()?;
     let stop = shutdown::requested().or_failed_start()?;
-    let mut hangups = signal(SignalKind::hangup()).or_failed_start()?;
-    // Whoever reads it may send signals from then on.
-    announce(&application);
-    let (ask, reloads) = mpsc::channel(1);
-    let listening = tokio::spawn(async move {
-        while hangups.recv().await.is_some() {
-            // One that waits already will read what there is now.
-            let _ = ask.try_send(());
-        }
-    });
+    let reloads = reload::requested().or_failed_start()?;
+    process::announce(application.address());
     let reload = move || {
         let mut settings = arguments.settings()?;
         let config = Config::of_service(&mut settings);
@@ -68,13 +58,5 @@ async fn serve(config: Config, arguments: Arguments) -> Result<(), Exit> {
         settings.finish()?;
         Ok(config.policy)
     };
-    let ran = application.run(Box::new(reload), reloads, async { _ = stop.await }).await;
-    listening.abort();
-    ran.or_failed_start()
-}
-
-/// The one line on standard output, for people and for programs that asked for port 0.
-#[expect(clippy::print_stdout, reason = "the bound address is the command's result")]
-fn announce(application: &Application) {
-    println!("listening on http://{}", application.address());
+    application.run(Box::new(reload), reloads, async { _ = stop.await }).await.or_failed_start()
 }

@@ -7,6 +7,7 @@
 pub mod http;
 pub mod logging;
 pub mod process;
+pub mod reload;
 pub mod settings;
 pub mod shutdown;
 

@@ -22,6 +22,7 @@
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use crate::settings::ConfigErrors;
@@ -104,6 +105,13 @@ pub fn run(main: impl FnOnce() -> Result<(), Exit>) -> ExitCode {
         let _ = writeln!(io::stderr(), "error: {message}");
     }
     ExitCode::from(exit.code)
+}
+
+/// The one line on standard output, for people and for programs that asked for port 0. Whoever
+/// reads it may send requests and signals from then on.
+pub fn announce(address: SocketAddr) {
+    // When nobody reads it, nobody waits for it.
+    let _ = writeln!(io::stdout(), "listening on http://{address}");
 }
 
 #[cfg(test)]

@@ -98,12 +98,6 @@ pub struct Tool {
 }
 
 impl Member {
-    /// Whether it was not checked for two of its intervals: what it says may be long past.
-    #[must_use]
-    pub fn is_old(&self, now: u64) -> bool {
-        now.saturating_sub(self.checked_at) > self.interval_ms.saturating_mul(2)
-    }
-
     /// The hash of the last complete listing, as a check on demand gives it (there in 16
     /// hexadecimal digits).
     #[must_use]
@@ -149,21 +143,4 @@ pub async fn read(store: &dyn Store) -> Result<BTreeMap<String, Member>, Error> 
 pub async fn member(store: &dyn Store, name: &str) -> Result<Option<Member>, Error> {
     let stored = typed::read(store, &Key::new(&["component", name])).await?;
     Ok(stored.map(|(_, member)| member))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn after_two_intervals_it_is_old() {
-        let member: Member = serde_json::from_str(
-            r#"{"kind":"http","interval_ms":1000,"slot":5000,"checked_at":5000,"state":"healthy",
-                "outcome":"ok","in_trouble":false,"consecutive_failures":0,"since":1}"#,
-        )
-        .unwrap();
-        assert!(!member.is_old(7_000) && member.is_old(7_001));
-        // A clock that was set back.
-        assert!(!member.is_old(1_000));
-    }
 }

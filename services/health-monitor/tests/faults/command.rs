@@ -245,9 +245,11 @@ fn an_operator_opens_and_closes_windows_and_acknowledges() {
     monitor.wait_state("api", "healthy");
     let config = world.write();
     let port = monitor.address().port().to_string();
+    let given = ["--config", config.to_str().unwrap()];
     let command = |words: &[&str]| {
-        let arguments: Vec<_> =
-            words.iter().chain(&["--config", config.to_str().unwrap()]).copied().collect();
+        // Before the command, or anywhere in it.
+        let arguments =
+            if words[0] == "ack" { [words, &given].concat() } else { [&given, words].concat() };
         let environment = [("MCPMON__HEALTH_MONITOR__PORT", port.as_str())];
         let output = run(&arguments, &world.state("a"), &environment);
         (code(&output), text(&output.stdout), text(&output.stderr))
