@@ -6,4 +6,5 @@ pub mod breaker;
 pub mod deaf;
 pub mod http_script;
 pub mod metric;
+pub mod program;
 pub mod redis_server;

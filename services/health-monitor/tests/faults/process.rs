@@ -159,7 +159,7 @@ fn without_file_descriptors_nothing_counts_and_the_monitor_says_that_it_is_degra
     let world = World::new(&slack).redis(redis.port()).http("api", &target, "");
     let monitor = world.start("a");
     monitor.wait_state("api", "healthy");
-    let mut scraper = monitor.connect();
+    let mut scraper = monitor.keep();
     scraper.get("/metrics");
     let mut limit = u64::MAX;
     // Metrics are served over the connection that Prometheus has.

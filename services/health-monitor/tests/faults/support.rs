@@ -8,21 +8,18 @@ mod target;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use mcpmon_coordination::streak::{self, CheckResult, History};
 use mcpmon_coordination::{Incident, Redis, RedisConfig, incident};
 use mcpmon_testkit::redis_server::RedisServer;
 use tempfile::TempDir;
 
+pub(crate) use mcpmon_testkit::program::{PATIENCE, until};
+
 pub(crate) use self::apart::{apart, shell};
-pub(crate) use self::monitor::{Monitor, OPERATE, READ, run, until};
+pub(crate) use self::monitor::{Monitor, OPERATE, READ, run};
 pub(crate) use self::slack::{Kind, Slack, WEBHOOK_SECRET};
 pub(crate) use self::target::{Target, Way};
-
-/// How long a test waits for something that should happen: longer than any lease, and than the
-/// time until a replica without Redis tells alone.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(50);
 
 /// A folder with one configuration and the state of each replica.
 pub(crate) struct World {

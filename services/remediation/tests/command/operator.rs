@@ -1,6 +1,8 @@
 //! What an operator types, and what it says and how it ends.
 
-use crate::program::{Done, Setup, until};
+use mcpmon_testkit::program::until;
+
+use crate::program::{Done, Setup, ask};
 
 const ASKED: &str = r#"{"component":"shop","failure":"timeout"}"#;
 
@@ -83,7 +85,7 @@ fn the_running_service_is_told_and_asked() {
 
     let alert = r#"{"version":"4","alerts":[{"status":"firing","labels":{"alertname":"Down","component":"shop",
         "failure":"timeout"},"startsAt":"2026-01-01T00:00:00Z"}]}"#;
-    assert_eq!(setup.ask("POST", "/v1/alerts", "alerter", alert).0, 200);
+    assert_eq!(ask(&service, "POST", "/v1/alerts", "alerter", alert).status, 200);
     let history = until("the alert is on record", || {
         let history = setup.run(&["history"], "");
         ends(&history, 0).contains("no_component").then_some(history.said)

@@ -1,9 +1,10 @@
 //! Signals.
 
 use mcpmon_testkit::metric::metric;
+use mcpmon_testkit::program::until;
 use rustix::process::Signal;
 
-use crate::program::{Setup, until};
+use crate::program::{Setup, ask, metrics};
 
 #[test]
 fn a_bad_file_keeps_the_old_policy_and_a_good_one_replaces_it() {
@@ -12,11 +13,11 @@ fn a_bad_file_keeps_the_old_policy_and_a_good_one_replaces_it() {
     let wait = |successful: u8| {
         let gauge = metric("mcp_config_last_reload_successful").value(successful);
         until(&format!("the gauge says {successful}"), || {
-            (!gauge.find(&setup.metrics()).is_empty()).then_some(())
+            (!gauge.find(&metrics(&service)).is_empty()).then_some(())
         });
     };
     let mode = || {
-        let (_, page) = setup.ask("GET", "/api/v1/remediation", "reader", "");
+        let page = ask(&service, "GET", "/api/v1/remediation", "reader", "").body;
         let page: serde_json::Value = serde_json::from_str(&page).unwrap();
         page["rules"][0]["mode"].as_str().unwrap().to_owned()
     };

@@ -21,13 +21,12 @@ use mcpmon_testkit::redis_server::{Persistence, RedisServer};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+pub(crate) use mcpmon_testkit::program::{PATIENCE, until};
+
 pub(crate) use self::docker::{Docker, Restart};
 pub(crate) use self::history::History;
 pub(crate) use self::program::{OPERATE, Program, READ, WEBHOOK};
 pub(crate) use self::slack::Slack;
-
-/// How long a test waits for something that should happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
 
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 
@@ -48,19 +47,6 @@ pub(crate) struct World {
     keys: BTreeMap<String, String>,
     /// Where the audit is.
     shared: Option<PathBuf>,
-}
-
-/// Asks until there is an answer; nothing tells when another process has changed.
-#[track_caller]
-pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(25));
-    }
 }
 
 /// Watches for that long that something stays so. Nothing tells that something does not happen.
