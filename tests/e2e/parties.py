@@ -13,10 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from servers import EVERYTHING
-
-# fastmcp has an environment of its own.
-FASTMCP = [str(Path(os.environ["MCPMON_E2E_FASTMCP"], "python")), str(Path(__file__).parent / "fastmcp/server.py")]
+from servers import BOUTIQUE, EVERYTHING, FASTMCP
 
 
 def free_port() -> int:
@@ -77,9 +74,47 @@ def fastmcp(folder: Path, port: int, *tools: str):
     return program(folder, [*FASTMCP, str(port), *tools], port)
 
 
+def boutique(folder: Path, port: int):
+    """The project's own example, made with rmcp."""
+    return program(folder, [BOUTIQUE, "--listen", f"127.0.0.1:{port}"], port)
+
+
 def fixture(folder: Path, port: int):
     """A server made with fastmcp that has what the conformance suites ask for by name."""
     return program(folder, [FASTMCP[0], str(Path(__file__).parent / "fastmcp/fixture.py"), str(port)], port)
+
+
+@contextlib.contextmanager
+def page(text: str) -> Iterator[str]:
+    """An HTML page, and nothing else but refusals at any other address."""
+    body = f"<html><body>{text}</body></html>".encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.path != "/page":
+                return self.send_error(404)
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with serving(Handler) as address:
+        yield f"{address}/page"
+
+
+@contextlib.contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @dataclass
@@ -125,11 +160,5 @@ def receiver(status: int = 200, body: str = "ok", **headers: str) -> Iterator[Re
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    kept.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with serving(Handler) as kept.url:
         yield kept
-    finally:
-        server.shutdown()
-        server.server_close()

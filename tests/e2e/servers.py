@@ -3,7 +3,7 @@
 import os
 import shlex
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 PYTHON = Path(os.environ["MCPMON_E2E_PYTHON"])
@@ -11,12 +11,15 @@ NODE_MODULES = Path(os.environ["MCPMON_E2E_NODE_MODULES"])
 EVERYTHING = NODE_MODULES / "@modelcontextprotocol/server-everything/dist/index.js"
 FILESYSTEM = NODE_MODULES / "@modelcontextprotocol/server-filesystem/dist/index.js"
 MEMORY = NODE_MODULES / "@modelcontextprotocol/server-memory/dist/index.js"
+# What runs with nothing newer than PyPI's mcp 1.x, and what is made with fastmcp, have environments of
+# their own.
+LEGACY = Path(os.environ["MCPMON_E2E_LEGACY"])
+FASTMCP = [str(Path(os.environ["MCPMON_E2E_FASTMCP"], "python")), str(Path(__file__).parent / "fastmcp/server.py")]
+# The project's own example, made with rmcp.
+BOUTIQUE = Path(os.environ["MCPMON_BINARIES"], "boutique-server")
 
 INITIALIZE = "2025-11-25"
 MODERN = "2026-07-28"
-
-# The PyPI client's modes: `auto` asks `server/discover` first and falls back to `initialize`.
-ERAS = {"legacy": INITIALIZE, "auto": MODERN}
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,18 @@ class Server:
     name: str
     command: list[str]
     asks: list[Ask]
-    versions: dict[str, str] = field(default_factory=lambda: ERAS)
+    newest: str = MODERN
+    # Whether a session meets what another is about to leave behind.
+    is_shared: bool = False
+
+    @property
+    def calls(self) -> list[Ask]:
+        """Every call of a session, in its turn."""
+        return [ask for ask in self.asks for _ in range(ask.times)]
 
     @property
     def call_count(self) -> int:
-        return sum(ask.times for ask in self.asks)
+        return len(self.calls)
 
 
 def make_repository(folder: Path) -> Path:
@@ -109,7 +119,7 @@ def everything() -> Server:
             Ask("trigger-long-running-operation", {"duration": 0.1, "steps": 2}),
             Ask("launch_rocket", {}, 2, "error", IS_ERROR, "_other"),
         ],
-        {"legacy": INITIALIZE, "auto": INITIALIZE},
+        INITIALIZE,
     )
 
 
@@ -127,7 +137,8 @@ def filesystem(folder: Path) -> Server:
             Ask("read_text_file", {}, 1, "error", IS_ERROR),
             Ask("format_disk", {}, 2, "error", IS_ERROR, "_other"),
         ],
-        {"legacy": INITIALIZE, "auto": INITIALIZE},
+        INITIALIZE,
+        is_shared=True,
     )
 
 
@@ -144,5 +155,63 @@ def memory() -> Server:
             Ask("add_observations", {"observations": [{"entityName": "wool", "contents": ["?"]}]}, 1, "error", IS_ERROR),
             Ask("forget_everything", {}, 2, "error", IS_ERROR, "_other"),
         ],
-        {"legacy": INITIALIZE, "auto": INITIALIZE},
+        INITIALIZE,
     )
+
+
+def fetch(page: str) -> Server:
+    """Without a `node` on its path, for which its library would install packages at the first page."""
+    return Server(
+        "mcp-server-fetch",
+        ["env", f"PATH={PYTHON}", str(PYTHON / "mcp-server-fetch"), "--ignore-robots-txt", "--allow-private-ips"],
+        [
+            Ask("fetch", {"url": page}, times=2),
+            Ask("fetch", {"url": page, "raw": True, "max_length": 20}),
+            Ask("fetch", {"url": f"{page}/nowhere"}, 2, "error", IS_ERROR),
+            Ask("fetch", {"url": "no address"}, 1, "error", IS_ERROR),
+            Ask("buy", {"url": page}, 1, "error", INVALID_PARAMS, "_other"),
+        ],
+    )
+
+
+def sqlite() -> Server:
+    """Its database is a file in the folder where it is started. That a query failed it tells as a success, and
+    so it is counted; an unknown tool, too."""
+    return Server(
+        "mcp-server-sqlite",
+        [str(LEGACY / "mcp-server-sqlite"), "--db-path", "shop.db"],
+        [
+            Ask("create_table", {"query": "CREATE TABLE fabrics (name TEXT)"}),
+            Ask("write_query", {"query": "INSERT INTO fabrics VALUES ('Grüße, 世界')"}, times=2),
+            Ask("read_query", {"query": "SELECT name FROM fabrics"}, times=2),
+            Ask("read_query", {"query": "SELECT name FROM nowhere"}),
+            Ask("read_query", {}, 2, "error", IS_ERROR),
+            Ask("drop_everything", {}, counted_as="_other"),
+        ],
+        INITIALIZE,
+    )
+
+
+FASTMCP_ASKS = [
+    Ask("sew", {"length_cm": 3}, times=4),
+    Ask("sew", {"length_cm": "much"}, 2, "error", IS_ERROR),
+    Ask("rip", {}, 2, "error", IS_ERROR, "_other"),
+]
+
+
+def fastmcp() -> Server:
+    return Server("atelier", [*FASTMCP, "stdio", "sew"], FASTMCP_ASKS)
+
+
+# Calls that end before fate has a say, for what fate gives depends on the calls before.
+BOUTIQUE_ASKS = [
+    Ask("check_health", {}, times=4),
+    Ask("price_dynamically", {"sku": "DS-1", "list_price": 90, "discount": 99}, 2, "error", IS_ERROR),
+    Ask("upload_product_image", {"sku": "DS-1", "path": "../../etc/passwd"}, 1, "error", IS_ERROR),
+    Ask("search_catalogue", {}, 2, "error", INVALID_PARAMS),
+    Ask("sell_the_shop", {}, 1, "error", INVALID_PARAMS, "_other"),
+]
+
+
+def boutique() -> Server:
+    return Server("boutique", [str(BOUTIQUE), "--stdio"], BOUTIQUE_ASKS)

@@ -1,4 +1,4 @@
-"""A PyPI mcp client in front of a server: directly, or through the tap between two recorders."""
+"""A client in front of a server over stdio: directly, or through the tap between two recorders."""
 
 import contextlib
 import os
@@ -11,6 +11,7 @@ import anyio
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+import clients
 from exporter import BINARIES
 from recording import Recording
 from servers import PYTHON, Ask, Server
@@ -72,14 +73,22 @@ async def answer(client: Client, ask: Ask) -> str:
     return "error" if result.is_error else "success"
 
 
-async def hold(wire: Wire, mode: str, server: Server) -> None:
-    """A whole session: lists the tools, makes every call in turn, closes."""
+async def converse(wire: Wire, mode: str, server: Server) -> None:
     async with connect(wire, mode) as client:
-        assert client.protocol_version == server.versions[mode]
+        assert client.protocol_version == clients.agreed(mode, server)
         assert (await client.list_tools()).tools
-        for ask in server.asks:
-            for _ in range(ask.times):
-                assert await answer(client, ask) == ask.status, ask
+        for ask in server.calls:
+            assert await answer(client, ask) == ask.status, ask
+
+
+def hold(wire: Wire, client: str, server: Server) -> None:
+    """A whole session: lists the tools, makes every call in turn, closes."""
+    if client in clients.MODES:
+        return run(converse, wire, client, server)
+    with (wire.folder / "stderr").open("a") as stderr:
+        tools, answers = clients.run(client, server.calls, "stdio", *wire.command, cwd=wire.folder, stderr=stderr)
+    assert tools
+    assert [answer[0] for answer in answers] == [ask.status for ask in server.calls]
 
 
 def run(function, *arguments):

@@ -2,78 +2,81 @@
 without it, and every call is counted."""
 
 import contextlib
-import json
-import os
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import anyio
 import pytest
 from mcp import Client, MCPError, types
 from mcp.client.sse import sse_client
 
+import clients
 import parties
 import servers
 import session
 from exporter import BINARIES, read_until
-from servers import INITIALIZE, MODERN, Ask
+from servers import MODERN, Ask
 
-# Clients that are programs of their own.
-CLIENTS = {
-    "1.x": [str(Path(os.environ["MCPMON_E2E_LEGACY"], "python")), str(Path(__file__).parent / "legacy/client.py")],
-    "typescript": ["node", str(Path(__file__).parent / "typescript/client.mjs")],
+STARTS = {
+    "everything": parties.everything,
+    "sse": lambda folder, port: parties.everything(folder, port, "sse"),
+    "fastmcp": lambda folder, port: parties.fastmcp(folder, port, "sew"),
+    "boutique": parties.boutique,
 }
-
-FASTMCP_ASKS = [
-    Ask("sew", {"length_cm": 3}, times=4),
-    Ask("sew", {"length_cm": "much"}, 2, "error", servers.IS_ERROR),
-    Ask("rip", {}, 2, "error", servers.IS_ERROR, "_other"),
-]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A server over a transport, and the client that speaks to it."""
+    """A server, by its name, and the client that speaks to it."""
 
-    server: str
+    name: str
     client: str
-    version: str
 
     @property
     def path(self) -> str:
-        return "/sse" if self.server == "sse" else "/mcp"
+        return "/sse" if self.name == "sse" else "/mcp"
 
     @property
     def transport(self) -> str:
-        return "sse" if self.server == "sse" else "http"
+        return "sse" if self.name == "sse" else "http"
 
     @property
-    def asks(self) -> list[Ask]:
-        return FASTMCP_ASKS if self.server == "fastmcp" else servers.everything().asks
+    def server(self) -> servers.Server:
+        return servers.everything() if self.name == "sse" else getattr(servers, self.name)()
 
-    def start(self, folder: Path, port: int):
-        if self.server == "fastmcp":
-            return parties.fastmcp(folder, port, "sew")
-        return parties.everything(folder, port, self.server)
+    @property
+    def version(self) -> str:
+        return clients.agreed(self.client, self.server)
+
+
+def scenes(names: str, *who: str) -> list[Scene]:
+    return [Scene(name, client) for name in names.split() for client in who]
 
 
 SCENES = [
-    Scene("streamableHttp", "legacy", INITIALIZE),
-    Scene("streamableHttp", "auto", INITIALIZE),
-    Scene("streamableHttp", "1.x", INITIALIZE),
-    Scene("streamableHttp", "typescript", INITIALIZE),
-    Scene("sse", "legacy", INITIALIZE),
-    Scene("sse", "1.x", INITIALIZE),
-    Scene("sse", "typescript", INITIALIZE),
-    Scene("fastmcp", "legacy", INITIALIZE),
-    Scene("fastmcp", "auto", MODERN),
-    Scene("fastmcp", "1.x", INITIALIZE),
-    Scene("fastmcp", "typescript", INITIALIZE),
+    *scenes("everything fastmcp boutique", *clients.NEWEST),
+    # rmcp has no client for it any more.
+    *scenes("sse", "legacy", "1.x", "typescript", "typescript-2"),
 ]
+
+
+@pytest.fixture(scope="module")
+def ports(tmp_path_factory) -> Iterator[Callable[[str], int]]:
+    """Starts each server once, and says where it listens."""
+    with contextlib.ExitStack() as running:
+        known = {}
+
+        def port(name: str) -> int:
+            if name not in known:
+                known[name] = parties.free_port()
+                running.enter_context(STARTS[name](tmp_path_factory.mktemp(name), known[name]))
+            return known[name]
+
+        yield port
 
 
 @contextlib.contextmanager
@@ -94,8 +97,7 @@ def running_tap(exporter_url: str, upstream: str) -> Iterator[str]:
 
 
 def connect(scene: Scene, url: str, **options) -> Client:
-    mode = "auto" if scene.client == "auto" else "legacy"
-    return Client(sse_client(url) if scene.server == "sse" else url, mode=mode, **options)
+    return Client(sse_client(url) if scene.transport == "sse" else url, mode=scene.client, **options)
 
 
 async def ask(client: Client, one: Ask) -> list:
@@ -107,19 +109,11 @@ async def ask(client: Client, one: Ask) -> list:
     return ["error" if result.is_error else "success", content]
 
 
-def run_client(client: str, calls: list[Ask], *target: str) -> list:
-    """What a program of its own gets from a server: its tools, and an answer to each call."""
-    asked = json.dumps([[one.tool, one.arguments] for one in calls])
-    done = subprocess.run([*CLIENTS[client], *target], input=asked, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 def hold(scene: Scene, url: str) -> list:
     """A whole session: the tools, and what each call gave."""
-    calls = [one for one in scene.asks for _ in range(one.times)]
-    if scene.client in CLIENTS:
-        return run_client(scene.client, calls, scene.transport, url)
+    calls = scene.server.calls
+    if scene.client in clients.PROGRAMS:
+        return clients.run(scene.client, calls, scene.transport, url)
 
     async def body():
         async with connect(scene, url) as client:
@@ -130,19 +124,20 @@ def hold(scene: Scene, url: str) -> list:
     return session.run(body)
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: f"{scene.server}-{scene.client}")
-def test_a_session_is_the_one_held_without_the_tap_and_is_counted(scene, exporter, tmp_path):
-    port = parties.free_port()
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: f"{scene.name}-{scene.client}")
+def test_a_session_is_the_one_held_without_the_tap_and_is_counted(scene, ports, exporter):
+    port, asks = ports(scene.name), scene.server.asks
     with (
-        scene.start(tmp_path, port),
         running_tap(exporter.url, f"shop=http://127.0.0.1:{port}{scene.path}") as tap,
+        ThreadPoolExecutor() as both,
     ):
+        tapped = both.submit(hold, scene, tap + scene.path)
         direct = hold(scene, f"http://127.0.0.1:{port}{scene.path}")
-        assert hold(scene, tap + scene.path) == direct
-        assert [answer[0] for answer in direct[1]] == [one.status for one in scene.asks for _ in range(one.times)]
+        assert tapped.result() == direct
+        assert [answer[0] for answer in direct[1]] == [one.status for one in scene.server.calls]
 
         calls, errors = Counter(), Counter()
-        for one in scene.asks:
+        for one in asks:
             calls[one.label, one.status] += one.times
             if one.error:
                 errors[one.error[0], one.label, one.error[1]] += one.times
@@ -150,35 +145,20 @@ def test_a_session_is_the_one_held_without_the_tap_and_is_counted(scene, exporte
         assert scrape.values("mcp_tool_calls_total", "shop") == calls
         assert scrape.values("mcp_errors_total", "shop") == errors
         assert not scrape.values("mcp_tap_events_dropped_total", "shop")
+        assert [version for _, _, version in scrape.values("mcp_server_info", "shop")] == [scene.version]
         # The client has left, and with it what it had open.
         for gauge in ("mcp_active_connections", "mcp_tool_inflight"):
             scrape = exporter.wait_for(lambda scrape: not scrape.values(gauge, "shop"))
             assert not scrape.values(gauge, "shop")
 
 
-def test_the_typescript_client_over_stdio(exporter):
-    server = servers.everything()
-    calls = [one for one in server.asks for _ in range(one.times)]
-    tap = [str(BINARIES / "mcp-tap"), "--server", "shop", "--exporter", exporter.url, "--"]
-    direct, tapped = (run_client("typescript", calls, "stdio", *way, *server.command) for way in ([], tap))
-    assert tapped == direct
-    assert [answer[0] for answer in direct[1]] == [one.status for one in calls]
-    scrape = exporter.wait_for_calls("shop", server.call_count)
-    assert scrape.values("mcp_tool_calls_total", "shop") == Counter((one.label, one.status) for one in calls)
-    assert not scrape.values("mcp_tap_events_dropped_total", "shop")
-
-
 # Since 2026-07-28 there is nothing that stays open.
-STAYING = [scene for scene in SCENES if scene.client not in CLIENTS and scene.version != MODERN]
+STAYING = [scene for scene in SCENES if scene.client in clients.MODES and scene.version != MODERN]
 
 
-@pytest.mark.parametrize("scene", STAYING, ids=lambda scene: f"{scene.server}-{scene.client}")
-def test_an_open_session_is_a_connection(scene, exporter, tmp_path):
-    port = parties.free_port()
-    with (
-        scene.start(tmp_path, port),
-        running_tap(exporter.url, f"shop=http://127.0.0.1:{port}{scene.path}") as tap,
-    ):
+@pytest.mark.parametrize("scene", STAYING, ids=lambda scene: f"{scene.name}-{scene.client}")
+def test_an_open_session_is_a_connection(scene, ports, exporter):
+    with running_tap(exporter.url, f"shop=http://127.0.0.1:{ports(scene.name)}{scene.path}") as tap:
 
         async def body():
             async with connect(scene, tap + scene.path) as client:
@@ -191,9 +171,9 @@ def test_an_open_session_is_a_connection(scene, exporter, tmp_path):
         session.run(body)
 
 
-@pytest.mark.parametrize("server", ["streamableHttp", "sse"])
-def test_a_server_asks_its_client_through_the_tap(server, exporter, tmp_path):
-    scene, port = Scene(server, "legacy", INITIALIZE), parties.free_port()
+@pytest.mark.parametrize("name", ["everything", "sse"])
+def test_a_server_asks_its_client_through_the_tap(name, ports, exporter):
+    scene = Scene(name, "legacy")
     asked = threading.Event()
 
     async def sample(context, params) -> types.CreateMessageResult:
@@ -201,10 +181,7 @@ def test_a_server_asks_its_client_through_the_tap(server, exporter, tmp_path):
         content = types.TextContent(type="text", text="silk")
         return types.CreateMessageResult(role="assistant", content=content, model="none")
 
-    with (
-        scene.start(tmp_path, port),
-        running_tap(exporter.url, f"shop=http://127.0.0.1:{port}{scene.path}") as tap,
-    ):
+    with running_tap(exporter.url, f"shop=http://127.0.0.1:{ports(name)}{scene.path}") as tap:
 
         async def body():
             async with connect(scene, tap + scene.path, sampling_callback=sample) as client:

@@ -9,8 +9,8 @@ import pytest
 import recording
 import servers
 import session
+from clients import MODES
 from exporter import Scrape
-from servers import ERAS
 
 
 def assert_agreement(scrape: Scrape, server: str, calls: list[recording.Call]) -> None:
@@ -47,7 +47,7 @@ def test_the_conversation_is_the_one_held_without_the_tap(scene, direct, observe
         assert observed.wire.at_server.server == direct.at_server.server
 
 
-@pytest.mark.parametrize("mode", ERAS)
+@pytest.mark.parametrize("mode", MODES)
 def test_overlapping_calls_are_paired_with_their_own_replies(mode, exporter, tmp_path):
     server = servers.time()
     wire = session.tapped(tmp_path / "tapped", server, exporter.url)
@@ -66,7 +66,7 @@ def test_overlapping_calls_are_paired_with_their_own_replies(mode, exporter, tmp
     assert_agreement(scrape, server.name, found)
 
 
-@pytest.mark.parametrize("mode", ERAS)
+@pytest.mark.parametrize("mode", MODES)
 def test_a_call_that_the_client_withdraws_is_cancelled(mode, exporter, tmp_path):
     server = servers.everything()
     tool = "trigger-long-running-operation"

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import clients
 import recording
 
 
@@ -11,4 +12,4 @@ def test_a_direct_session_is_recorded_as_it_was_asked_for(scene, direct):
     for ask in scene.server.asks:
         asked[ask.label, ask.status, ask.error] += ask.times
     assert counted == asked
-    assert recording.server_info(direct.at_server)[2] == scene.server.versions[scene.mode]
+    assert recording.server_info(direct.at_server)[2] == clients.agreed(scene.client, scene.server)

@@ -141,7 +141,7 @@ fn change(
     let plan = plan.map_err(unreadable)?;
     writeln!(out, "{}", named.display())?;
     for (name, fate) in &plan.servers {
-        tell(out, name, fate, given.undo)?;
+        tell(out, name, fate, launch, given.undo)?;
     }
     if plan.edits.is_empty() {
         return Ok(writeln!(out, "  nothing to change")?);
@@ -179,7 +179,13 @@ fn undo(file: &Path, text: &str, plain: &str, out: &mut impl Write) -> io::Resul
     writeln!(out, "  changed; what was changed in it since stays, and so do its backups")
 }
 
-fn tell(out: &mut impl Write, name: &str, fate: &Fate, undo: bool) -> io::Result<()> {
+fn tell(
+    out: &mut impl Write,
+    name: &str,
+    fate: &Fate,
+    launch: &Launch,
+    undo: bool,
+) -> io::Result<()> {
     let name = name.escape_debug();
     match fate {
         Fate::Wrapped => writeln!(out, "  {name}: behind the tap"),
@@ -190,9 +196,10 @@ fn tell(out: &mut impl Write, name: &str, fate: &Fate, undo: bool) -> io::Result
         Fate::Http(_) if undo => writeln!(out, "  {name}: left as it is: it is asked over HTTP"),
         Fate::Http(url) => writeln!(
             out,
-            "  {name}: left as it is: it is asked over HTTP. Run `mcp-tap --server {name} \
+            "  {name}: left as it is: it is asked over HTTP. Run `mcp-tap --server {name}{} \
              --listen 127.0.0.1:8080 --upstream {url}` and write http://127.0.0.1:8080 in place \
-             of its scheme and host"
+             of its scheme and host",
+            launch.options.iter().map(|word| format!(" {word}")).collect::<String>()
         ),
     }
 }

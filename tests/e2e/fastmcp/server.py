@@ -1,10 +1,10 @@
-"""An MCP server made with fastmcp, over Streamable HTTP: server.py PORT TOOL..."""
+"""An MCP server made with fastmcp, over Streamable HTTP or stdio: server.py PORT|stdio TOOL..."""
 
 import sys
 
 from fastmcp import FastMCP
 
-port, *tools = sys.argv[1:]
+way, *tools = sys.argv[1:]
 server = FastMCP("atelier")
 
 
@@ -15,4 +15,7 @@ def sew(length_cm: int) -> str:
 for name in tools:
     server.tool(sew, name=name)
 
-server.run(transport="http", host="127.0.0.1", port=int(port), show_banner=False)
+if way == "stdio":
+    server.run(transport="stdio", show_banner=False)
+else:
+    server.run(transport="http", host="127.0.0.1", port=int(way), show_banner=False)

@@ -1,12 +1,15 @@
-"""A client of PyPI's mcp 1.x, which speaks no revision after 2025-11-25: client.py TRANSPORT URL.
-Reads calls as JSON, [[tool, arguments], ...], and writes what it got for each."""
+"""A client of PyPI's mcp 1.x, which speaks no revision after 2025-11-25: client.py TRANSPORT URL, or
+client.py stdio COMMAND [ARG...]. Reads calls as JSON, [[tool, arguments], ...], and writes what it got for
+each."""
 
 import json
+import os
 import sys
 
 import anyio
-from mcp import ClientSession, McpError
+from mcp import ClientSession, McpError, StdioServerParameters
 from mcp.client.sse import sse_client
+from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamablehttp_client
 
 
@@ -19,9 +22,14 @@ async def ask(session: ClientSession, tool: str, arguments: dict) -> list:
     return ["error" if result.isError else "success", content]
 
 
-async def main(transport: str, url: str) -> None:
-    connect = sse_client if transport == "sse" else streamablehttp_client
-    async with connect(url) as streams, ClientSession(*streams[:2]) as session:
+def connect(transport: str, target: str, arguments: tuple[str, ...]):
+    if transport == "stdio":
+        return stdio_client(StdioServerParameters(command=target, args=list(arguments), env=dict(os.environ)))
+    return sse_client(target) if transport == "sse" else streamablehttp_client(target)
+
+
+async def main(transport: str, target: str, *arguments: str) -> None:
+    async with connect(transport, target, arguments) as streams, ClientSession(*streams[:2]) as session:
         await session.initialize()
         tools = sorted(tool.name for tool in (await session.list_tools()).tools)
         answers = [await ask(session, tool, arguments) for tool, arguments in json.load(sys.stdin)]

@@ -1,9 +1,10 @@
 // A client of npm's @modelcontextprotocol/sdk 1.x: client.mjs TRANSPORT URL, or client.mjs stdio COMMAND
-// [ARG...]. Reads calls as JSON, [[tool, arguments], ...], and writes what it got for each.
+// [ARG...].
 
 import path from "node:path";
-import { text } from "node:stream/consumers";
 import { pathToFileURL } from "node:url";
+
+import { hold } from "./session.mjs";
 
 const sdk = path.join(process.env.MCPMON_E2E_NODE_MODULES, "@modelcontextprotocol/sdk/dist/esm/client");
 const load = (file) => import(pathToFileURL(path.join(sdk, file)));
@@ -22,24 +23,5 @@ async function connection(transport, target, rest) {
   return new StreamableHTTPClientTransport(new URL(target));
 }
 
-async function ask(client, name, args) {
-  try {
-    const result = await client.callTool({ name, arguments: args });
-    return [result.isError ? "error" : "success", result.content];
-  } catch (error) {
-    return ["error", error.message];
-  }
-}
-
 const [kind, target, ...rest] = process.argv.slice(2);
-const client = new Client({ name: "typescript", version: "1" });
-const transport = await connection(kind, target, rest);
-await client.connect(transport);
-const tools = (await client.listTools()).tools.map((tool) => tool.name).sort();
-const answers = [];
-for (const [name, args] of JSON.parse(await text(process.stdin))) {
-  answers.push(await ask(client, name, args));
-}
-if (kind === "http") await transport.terminateSession();
-await client.close();
-console.log(JSON.stringify([tools, answers]));
+await hold(new Client({ name: "typescript", version: "1" }), await connection(kind, target, rest));
