@@ -74,9 +74,9 @@ def fastmcp(folder: Path, port: int, *tools: str):
     return program(folder, [*FASTMCP, str(port), *tools], port)
 
 
-def boutique(folder: Path, port: int):
+def boutique(folder: Path, port: int, pace: float = 1):
     """The project's own example, made with rmcp."""
-    return program(folder, [BOUTIQUE, "--listen", f"127.0.0.1:{port}"], port)
+    return program(folder, [BOUTIQUE, "--listen", f"127.0.0.1:{port}", "--pace", str(pace)], port)
 
 
 def fixture(folder: Path, port: int):

@@ -18,7 +18,7 @@ import clients
 import parties
 import servers
 import session
-from exporter import BINARIES, read_until
+from exporter import BINARIES, Exporter, Scrape, read_until
 from servers import MODERN, Ask
 
 STARTS = {
@@ -147,9 +147,7 @@ def test_a_session_is_the_one_held_without_the_tap_and_is_counted(scene, ports, 
         assert not scrape.values("mcp_tap_events_dropped_total", "shop")
         assert [version for _, _, version in scrape.values("mcp_server_info", "shop")] == [scene.version]
         # The client has left, and with it what it had open.
-        for gauge in ("mcp_active_connections", "mcp_tool_inflight"):
-            scrape = exporter.wait_for(lambda scrape: not scrape.values(gauge, "shop"))
-            assert not scrape.values(gauge, "shop")
+        nothing_is_open(exporter)
 
 
 # Since 2026-07-28 there is nothing that stays open.
@@ -196,3 +194,67 @@ def test_a_server_asks_its_client_through_the_tap(name, ports, exporter):
         sample_name = "mcp_server_operation_duration_seconds_count"
         scrape = exporter.wait_for(lambda scrape: scrape.values(sample_name, "shop")[key])
         assert scrape.values(sample_name, "shop")[key] == 1
+
+
+SLOW_CALLS = {
+    "boutique": ("generate_3d_from_text", {"prompt": "a hat"}),
+    "everything": ("trigger-long-running-operation", {"duration": 600, "steps": 6000}),
+    "sse": ("trigger-long-running-operation", {"duration": 600, "steps": 6000}),
+}
+
+
+def begun(exporter: Exporter, tool: str) -> None:
+    in_flight = exporter.wait_for(lambda scrape: scrape.values("mcp_tool_inflight", "shop"))
+    assert in_flight.values("mcp_tool_inflight", "shop") == {(tool,): 1}
+
+
+def nothing_is_open(exporter: Exporter) -> Scrape:
+    for gauge in ("mcp_active_connections", "mcp_tool_inflight"):
+        scrape = exporter.wait_for(lambda scrape: not scrape.values(gauge, "shop"))
+        assert not scrape.values(gauge, "shop")
+    return scrape
+
+
+@pytest.mark.parametrize(("name", "mode"), [("boutique", "auto"), ("sse", "legacy")])
+def test_a_call_whose_server_is_killed_has_failed(name, mode, exporter, tmp_path):
+    scene, port, (tool, arguments) = Scene(name, mode), parties.free_port(), SLOW_CALLS[name]
+    start = {"boutique": lambda: parties.boutique(tmp_path, port, 100), "sse": lambda: STARTS["sse"](tmp_path, port)}
+    with (
+        start[name]() as process,
+        running_tap(exporter.url, f"shop=http://127.0.0.1:{port}{scene.path}") as tap,
+    ):
+
+        async def kill():
+            await anyio.to_thread.run_sync(begun, exporter, tool)
+            process.kill()
+
+        async def body():
+            async with connect(scene, tap + scene.path) as client, anyio.create_task_group() as group:
+                await client.list_tools()
+                group.start_soon(kill)
+                with pytest.raises(MCPError):
+                    await client.call_tool(tool, arguments)
+
+        session.run(body)
+        scrape = nothing_is_open(exporter)
+        assert scrape.values("mcp_tool_calls_total", "shop") == {(tool, "error"): 1}
+        ((kind, _, reason),) = scrape.values("mcp_errors_total", "shop")
+        assert kind == "transport_error" and reason in ("eof", "reset")
+
+
+@pytest.mark.parametrize("name", SLOW_CALLS)
+def test_a_client_that_waits_no_longer_is_a_timeout_where_it_says_so(name, ports, exporter):
+    scene, (tool, arguments) = Scene(name, "legacy"), SLOW_CALLS[name]
+    with running_tap(exporter.url, f"shop=http://127.0.0.1:{ports(name)}{scene.path}") as tap:
+
+        async def body():
+            async with connect(scene, tap + scene.path) as client:
+                await client.list_tools()
+                with pytest.raises(MCPError, match="timed out"):
+                    await client.call_tool(tool, arguments, read_timeout_seconds=0.5)
+
+        session.run(body)
+        scrape = exporter.wait_for_calls("shop", 1)
+        assert scrape.values("mcp_tool_calls_total", "shop") == {(tool, "timeout"): 1}
+        assert scrape.values("mcp_timeouts_total", "shop") == {(tool,): 1}
+        nothing_is_open(exporter)

@@ -39,6 +39,7 @@ use self::listing::Listing;
 use self::message::{Hasher, Id, Message, messages, names_itself};
 use self::rounds::Rounds;
 use self::table::Table;
+use self::tasks::Unread;
 use crate::rules::Rules;
 use crate::sink::EventSink;
 
@@ -76,6 +77,8 @@ pub struct Observer<S> {
     connections: HashMap<ConnectionId, Connection>,
     pending: Table<Key, Call>,
     tasks: Table<u64, Call>,
+    /// Tasks that are over and whose result was not seen yet, for the rules.
+    unread: Table<u64, Unread>,
     rounds: Rounds,
     inflight: Inflight,
     server: Server,
@@ -142,6 +145,7 @@ impl<S: EventSink> Observer<S> {
             connections: HashMap::new(),
             pending: Table::new(MAX_PENDING),
             tasks: Table::new(MAX_FOLLOWED),
+            unread: Table::new(MAX_FOLLOWED),
             rounds: Rounds::new(MAX_FOLLOWED),
             inflight: Inflight::default(),
             server: Server::default(),
@@ -371,11 +375,12 @@ impl<S: EventSink> Observer<S> {
     ) {
         match method {
             "notifications/cancelled" => {
-                let request = Id::read(Params::read(params).request_id, &self.hasher);
+                let params = Params::read(params);
+                let request = Id::read(params.request_id, &self.hasher);
                 let key = request.map(|request| (id, direction, request));
                 if let Some(call) = key.and_then(|key| self.pending.remove(&key)) {
                     self.stop(&call);
-                    self.end(call, at, Ending::Cancelled, None);
+                    self.end(call, at, params.withdrawal(), None);
                 }
             }
             "notifications/tasks/status" | "notifications/tasks" => {

@@ -105,18 +105,45 @@ impl Rules {
         result: Option<&str>,
         mut tell: impl FnMut(Event<'static>),
     ) {
-        let succeeded = result.filter(|_| outcome == Outcome::Success);
-        for rule in self.agents.iter().filter(|rule| rule.tools.include(tool)) {
-            succeeded.and_then(|result| rule.event(result)).into_iter().for_each(&mut tell);
-        }
-        for rule in self.tokens.iter().filter(|rule| rule.tools.include(tool)) {
-            // A tool that failed may have used tokens, and says so.
-            result.and_then(|result| rule.event(result)).into_iter().for_each(&mut tell);
+        if let Some(result) = result {
+            self.read(tool, outcome, result, &mut tell);
         }
         for rule in self.generations.iter().filter(|rule| rule.tools.include(tool)) {
-            let status = rule.status(outcome, result);
-            let event = status.map(|status| Event::Generation3d { status, count: 1 });
-            event.into_iter().for_each(&mut tell);
+            rule.event(outcome, result).into_iter().for_each(&mut tell);
+        }
+    }
+
+    /// What the result counts that comes after the end of its call, which was `counted` without.
+    pub(crate) fn apply_late(
+        &self,
+        tool: &str,
+        counted: Outcome,
+        outcome: Outcome,
+        result: &str,
+        mut tell: impl FnMut(Event<'static>),
+    ) {
+        self.read(tool, outcome, result, &mut tell);
+        let waits = |rule: &&Generation| counted == Outcome::Success && rule.status.is_some();
+        for rule in self.generations.iter().filter(|rule| rule.tools.include(tool)).filter(waits) {
+            rule.event(outcome, Some(result)).into_iter().for_each(&mut tell);
+        }
+    }
+
+    /// What stands in a result and nowhere else.
+    fn read(
+        &self,
+        tool: &str,
+        outcome: Outcome,
+        result: &str,
+        tell: &mut impl FnMut(Event<'static>),
+    ) {
+        let succeeded = outcome == Outcome::Success;
+        for rule in self.agents.iter().filter(|rule| succeeded && rule.tools.include(tool)) {
+            rule.event(result).into_iter().for_each(&mut *tell);
+        }
+        // A tool that failed may have used tokens, and says so.
+        for rule in self.tokens.iter().filter(|rule| rule.tools.include(tool)) {
+            rule.event(result).into_iter().for_each(&mut *tell);
         }
     }
 }
@@ -166,6 +193,10 @@ impl Tokens {
 }
 
 impl Generation {
+    fn event(&self, outcome: Outcome, result: Option<&str>) -> Option<Event<'static>> {
+        self.status(outcome, result).map(|status| Event::Generation3d { status, count: 1 })
+    }
+
     fn status(&self, outcome: Outcome, result: Option<&str>) -> Option<GenerationStatus> {
         let by_outcome = match outcome {
             Outcome::Success => GenerationStatus::Success,

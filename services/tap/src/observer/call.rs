@@ -57,6 +57,7 @@ pub(super) struct Params<'a> {
     cursor: Option<&'a RawValue>,
     task_id: Option<&'a RawValue>,
     pub(super) request_id: Option<&'a RawValue>,
+    reason: Option<&'a RawValue>,
     traceparent: Option<&'a RawValue>,
     version: Option<&'a RawValue>,
 }
@@ -72,6 +73,7 @@ impl<'a> Params<'a> {
             "cursor",
             "taskId",
             "requestId",
+            "reason",
             "_meta",
         ];
         let Some(
@@ -84,6 +86,7 @@ impl<'a> Params<'a> {
                 cursor,
                 task_id,
                 request_id,
+                reason,
                 meta,
             ],
         ) = params.and_then(|params| members(params, names))
@@ -104,9 +107,18 @@ impl<'a> Params<'a> {
             cursor,
             task_id,
             request_id,
+            reason,
             traceparent,
             version,
         }
+    }
+
+    /// Why the client takes its request back: because its own deadline is over, or for another
+    /// reason. The SDKs of TypeScript, Python and Rust say the former in these words.
+    pub(super) fn withdrawal(&self) -> Ending<'static> {
+        let reason = text(self.reason).unwrap_or_default().to_ascii_lowercase();
+        let is_late = ["timed out", "timeout"].iter().any(|words| reason.contains(words));
+        if is_late { Ending::Deadline } else { Ending::Cancelled }
     }
 
     /// The tool that is called, whatever the caller wrote there.

@@ -1,17 +1,25 @@
 //! Tasks: calls whose reply only said that they were accepted.
 //!
 //! Two forms: since 2026-07-28 `tasks/get` brings the result with the final status; in 2025-11-25
-//! it brings the status alone, and `tasks/result` the result. Whichever comes first ends the call.
+//! it brings the status alone, and `tasks/result` the result. Whichever comes first ends the call;
+//! what the rules find in the result is counted when it comes.
 
 use std::time::Duration;
 
-use mcpmon_metrics::Ending;
+use mcpmon_metrics::{Ending, Name, Outcome};
 use serde_json::value::RawValue;
 
 use super::Observer;
 use super::json::{is_true, members, text};
 use super::message::first_text;
 use crate::sink::EventSink;
+
+/// A call that ended with its task's status, before its result.
+#[derive(Debug)]
+pub(super) struct Unread {
+    tool: Name<'static>,
+    outcome: Outcome,
+}
 
 impl<S: EventSink> Observer<S> {
     /// A task reported its status; when that is final, the call that began it is over.
@@ -66,11 +74,22 @@ impl<S: EventSink> Observer<S> {
         result: Option<&str>,
         bytes: u64,
     ) {
-        if let Some(mut call) = task.and_then(|task| self.tasks.remove(&task)) {
+        let Some(task) = task else { return };
+        if let Some(mut call) = self.tasks.remove(&task) {
             self.stop(&call);
             // The reply that accepted the task is not the result.
             call.response_bytes = bytes;
+            if let (Some(tool), None) = (&call.tool, result) {
+                let unread = Unread { tool: tool.clone(), outcome: ending.into() };
+                // The one that has to go was counted; only its result is not read.
+                self.unread.insert(task, at, unread);
+            }
             self.end_with(call, at, ending, said, result);
+        } else if let Some(result) = result
+            && let Some(Unread { tool, outcome }) = self.unread.remove(&task)
+        {
+            let (sink, now) = (&self.sink, ending.into());
+            self.rules.apply_late(tool.as_str(), outcome, now, result, |event| sink.record(event));
         }
     }
 }

@@ -12,9 +12,11 @@ mod large;
 mod page;
 mod reporting;
 mod routes;
+mod rules;
 mod tls;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -109,10 +111,43 @@ fn endings(events: &[Value]) -> Vec<String> {
     calls.map(|call| words(call).join(" ").trim_end().to_owned()).collect()
 }
 
+/// Makes an exchange over connections of its own: what the client sends, what the server answers.
+fn exchange(tap: &Tap, origin: &Origin, request: &str, response: &str) -> (Wire, Wire) {
+    let mut client = tap.connect();
+    client.send(request);
+    let mut server = origin.accept();
+    server.message();
+    server.send(response);
+    (client, server)
+}
+
+fn with_session(request: &str) -> String {
+    request.replacen("Host:", "Mcp-Session-Id: s\r\nHost:", 1)
+}
+
 /// The last reading of a gauge: `connections` of a transport, `inflight` of a tool.
 fn gauge(events: &[Value], kind: &str, of: &str) -> Option<u64> {
     let is_it = |e: &&Value| e["type"] == kind && (e["transport"] == of || e["tool"] == of);
     events.iter().rev().find(is_it)?["value"].as_u64()
+}
+
+/// The gauges whose last reading was not 0.
+fn open_gauges(events: &[Value]) -> BTreeMap<String, u64> {
+    let mut open = BTreeMap::new();
+    for event in events.iter().filter(|e| e["type"] == "inflight" || e["type"] == "connections") {
+        let of = event["tool"].as_str().or(event["transport"].as_str()).unwrap();
+        open.insert(format!("{} {of}", event["type"]), event["value"].as_u64().unwrap());
+    }
+    open.retain(|_, value| *value > 0);
+    open
+}
+
+/// Waits until the tap, which goes on, has told that calls ended so and that nothing is open.
+fn settled(exporter: &HttpScript, ends: &[&str]) {
+    exporter.wait_for(|requests| {
+        let events = posted(requests, "test");
+        endings(&events) == ends && open_gauges(&events).is_empty()
+    });
 }
 
 /// A POST of a call of the tool `a`.

@@ -49,6 +49,25 @@ fn a_cancelled_call_that_is_never_answered_is_over_at_once() {
 }
 
 #[test]
+fn a_client_whose_own_deadline_is_over_gives_that_as_its_reason() {
+    for (reason, ending) in [
+        // PyPI's mcp 2.x, npm's SDK 1.x and 2.x, rmcp.
+        ("timed out after 0.5s", "echo timeout"),
+        ("McpError: MCP error -32001: Request timed out", "echo timeout"),
+        ("request timeout", "echo timeout"),
+        ("maximum total timeout exceeded", "echo timeout"),
+        ("caller cancelled", "echo cancelled"),
+        ("AbortError: This operation was aborted", "echo cancelled"),
+    ] {
+        let mut talk = Talk::new();
+        talk.call("1", "echo").client(&format!(
+            r#"{{"method":"notifications/cancelled","params":{{"requestId":1,"reason":"{reason}"}}}}"#
+        ));
+        assert_eq!(talk.endings(), [ending], "{reason}");
+    }
+}
+
+#[test]
 fn a_cancelled_call_that_is_answered_all_the_same_counts_once() {
     let mut talk = Talk::new();
     talk.call("1", "slow");
