@@ -70,7 +70,6 @@ async fn converse(service: &Service, calls: Vec<(String, JsonObject)>) -> Value 
     let tools = service.list_all_tools().await.unwrap();
     let mut tools: Vec<_> = tools.iter().map(|tool| tool.name.to_string()).collect();
     tools.sort();
-    let version = service.peer().peer_info().map(|info| info.protocol_version.to_string());
     let mut answers = Vec::new();
     for (tool, arguments) in calls {
         let asked = CallToolRequestParams::new(tool).with_arguments(arguments);
@@ -80,5 +79,5 @@ async fn converse(service: &Service, calls: Vec<(String, JsonObject)>) -> Value 
             Err(error) => json!(["error", error.to_string()]),
         });
     }
-    json!([tools, answers, version])
+    json!([tools, answers])
 }
