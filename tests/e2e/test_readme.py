@@ -155,7 +155,9 @@ def use_file(place: Place, named: dict, file: Path) -> Counter:
     file.write_text(json.dumps({"mcpServers": named}))
     # Where there are several servers, it puts a server's name before the names of its tools.
     before = {name: f"{name}_" if len(named) > 1 else "" for name in named}
-    calls = [(name, ask) for name in named for ask in place.asks(name) if not ask.counted_as]
+    # A call that succeeds and one that does not, for it opens a session of its own for each.
+    asks = {name: {ask.status: ask for ask in place.asks(name) if not ask.counted_as} for name in named}
+    calls = [(name, ask) for name in named for ask in asks[name].values()]
     done = subprocess.run(
         [FASTMCP[0], str(Path(__file__).parent / "fastmcp/client.py"), str(file)],
         input=json.dumps([[before[name] + ask.tool, ask.arguments] for name, ask in calls]),
