@@ -37,7 +37,7 @@ def agreed(client: str, server: Server) -> str:
 
 def run(client: str, calls: list[Ask], transport: str, *target: str, **options) -> list:
     """What a program gets from a server: its tools, and for each call success or error, and with what."""
-    asked = json.dumps([[one.tool, one.arguments] for one in calls])
+    asked = json.dumps([[one.tool, one.arguments, *["task"] * one.as_task] for one in calls])
     done = subprocess.run(
         [*PROGRAMS[client], transport, *target],
         input=asked,

@@ -23,6 +23,7 @@ LABELS = {
     "mcp_tool_calls_total": ("tool_name", "status"),
     "mcp_errors_total": ("error_type", "tool_name", "reason"),
     "mcp_active_connections": ("transport",),
+    "mcp_agent_usage_total": ("agent_name", "category"),
     "mcp_server_info": ("name", "version", "protocol_version"),
     "mcp_server_operation_duration_seconds_count": ("mcp_method_name", "error_type"),
 }

@@ -32,6 +32,8 @@ class Ask:
     status: str = "success"
     error: tuple[str, str] | None = None
     counted_as: str | None = None
+    # Made as a task, which the TypeScript client 1.x follows to its result.
+    as_task: bool = False
 
     @property
     def label(self) -> str:

@@ -2,6 +2,7 @@
 without it, and every call is counted."""
 
 import contextlib
+import json
 import subprocess
 import threading
 from collections import Counter
@@ -80,10 +81,10 @@ def ports(tmp_path_factory) -> Iterator[Callable[[str], int]]:
 
 
 @contextlib.contextmanager
-def running_tap(exporter_url: str, upstream: str) -> Iterator[str]:
+def running_tap(exporter_url: str, upstream: str, *options: str) -> Iterator[str]:
     """A tap in front of that server; gives its address. SIGTERM must end it well."""
     process = subprocess.Popen(
-        [BINARIES / "mcp-tap", "--exporter", exporter_url, "--listen", "127.0.0.1:0", "--upstream", upstream],
+        [BINARIES / "mcp-tap", "--exporter", exporter_url, "--listen", "127.0.0.1:0", "--upstream", upstream, *options],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -194,6 +195,31 @@ def test_a_server_asks_its_client_through_the_tap(name, ports, exporter):
         sample_name = "mcp_server_operation_duration_seconds_count"
         scrape = exporter.wait_for(lambda scrape: scrape.values(sample_name, "shop")[key])
         assert scrape.values(sample_name, "shop")[key] == 1
+
+
+RULES = """
+[[tap.agents]]
+tools = ["simulate-*"]
+agent = "researcher"
+category = "studio"
+"""
+
+
+def test_a_task_is_one_call_up_to_its_result_where_its_rules_apply(ports, exporter, tmp_path):
+    """Its status says that it is over, and its result is fetched after that."""
+    scene, tool = Scene("everything", "typescript"), "simulate-research-query"
+    (tmp_path / "rules.toml").write_text(RULES)
+    upstream = f"shop=http://127.0.0.1:{ports(scene.name)}{scene.path}"
+    with running_tap(exporter.url, upstream, "--config", str(tmp_path / "rules.toml")) as tap:
+        calls = [Ask(tool, {"topic": "silk"}, as_task=True)]
+        tools, answers = clients.run(scene.client, calls, scene.transport, tap + scene.path)
+        assert tool in tools and answers[0][0] == "success" and "silk" in json.dumps(answers[0][1])
+        scrape = exporter.wait_for(lambda scrape: scrape.values("mcp_agent_usage_total", "shop"))
+        assert scrape.values("mcp_agent_usage_total", "shop") == {("researcher", "studio"): 1}
+        assert scrape.values("mcp_tool_calls_total", "shop") == {(tool, "success"): 1}
+        # Not the moment in which it was accepted.
+        assert scrape.values("mcp_request_duration_seconds_sum", "shop")[tool,] > 1
+        nothing_is_open(exporter)
 
 
 SLOW_CALLS = {

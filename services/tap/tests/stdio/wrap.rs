@@ -56,10 +56,15 @@ fn a_client_starts_the_tap_in_front_of_its_server_and_undoing_gives_every_byte_b
     assert!(said.contains("+        \"--server=shell\",") && said.contains("--dry-run"), "{said}");
     assert_eq!((read(&claude), read(&code)), (CLAUDE.into(), VSCODE.into()));
 
-    let (exit, said) = wrap(home, &["--exporter", &nobody()]);
+    let exporter = nobody();
+    let (exit, said) = wrap(home, &["--exporter", &exporter]);
     assert_eq!(exit, Some(0), "{said}");
     assert!(said.contains("shell: behind the tap"), "{said}");
-    assert!(said.contains("--upstream https://mcp.example/mcp"), "{said}");
+    let advice = format!(
+        "Run `mcp-tap --server remote --exporter {exporter} --listen 127.0.0.1:8080 \
+         --upstream https://mcp.example/mcp`"
+    );
+    assert!(said.contains(&advice), "{said}");
     assert!(!said.contains("KEPT\": "), "what is not changed is not shown: {said}");
     let wrapped: Value = serde_json::from_str(&read(&claude)).unwrap();
     let server = &wrapped["mcpServers"]["shell"];
