@@ -125,7 +125,13 @@ def hold(scene: Scene, url: str) -> list:
     return session.run(body)
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: f"{scene.name}-{scene.client}")
+def parameter(scene: Scene):
+    # These two wait for one another for 7 s, without the tap, too.
+    marks = [pytest.mark.thorough] if scene == Scene("boutique", "typescript") else []
+    return pytest.param(scene, id=f"{scene.name}-{scene.client}", marks=marks)
+
+
+@pytest.mark.parametrize("scene", map(parameter, SCENES))
 def test_a_session_is_the_one_held_without_the_tap_and_is_counted(scene, ports, exporter):
     port, asks = ports(scene.name), scene.server.asks
     with (
