@@ -24,7 +24,7 @@ logs: ## Show the stack's logs, e.g. make logs ARGS="--follow exporter"
 	@deploy/stack logs $(ARGS)
 
 .PHONY: demo
-demo: ## Start an example MCP server, and clients that use it, beside the stack
+demo: ## Start two example MCP servers, one behind mcp-tap, and clients that use them, beside the stack
 	@deploy/stack demo
 
 .PHONY: demo-stop

@@ -1,7 +1,7 @@
 # Where the images come from. Sourced by deploy/stack.
 
 # What our images hold; deploy/image/Dockerfile compiles the same.
-programs=(mcp-exporter mcp-health-monitor mcp-remediation mcpmon)
+programs=(mcp-exporter mcp-health-monitor mcp-remediation mcp-tap mcpmon)
 
 third_party() { compose --profile '*' config --images | grep -v '^mcpmon' | sort -u; }
 

@@ -68,13 +68,16 @@ hash_of() { printf '%s' "$(secret "$1")" | sha256; }
 #
 # A file and no variables, so that `docker compose` by hand means the same containers.
 render_health_monitor() {
-    local name=MCPMON__HEALTH_MONITOR__COMPONENTS__BOUTIQUE
+    local components=MCPMON__HEALTH_MONITOR__COMPONENTS
     {
         # An empty secret is a mistake to whoever is told to read it.
         [ ! -s "$state/secrets/slack_webhook_url" ] ||
             echo "MCPMON__SLACK__WEBHOOK_URL_FILE=/run/secrets/slack_webhook_url"
+        # The atelier as its clients reach it: so a tap that is away shows, too.
         [ "${1:-}" != with-demo ] ||
-            printf '%s\n' "${name}__KIND=mcp" "${name}__URL=http://demo-server:8765/mcp"
+            printf "${components}__%s\n" \
+                BOUTIQUE__KIND=mcp BOUTIQUE__URL=http://demo-server:8765/mcp \
+                ATELIER__KIND=mcp ATELIER__URL=http://demo-tap:8080/mcp
     } >"$state/health-monitor.env"
 }
 

@@ -40,7 +40,7 @@ def test_make_up_needs_nothing_but_a_clone():
 
 def assert_programs_brought_no_secrets():
     """The build's CA bundle and the clone stay outside; the image has the builder's own bundle."""
-    for name in ("mcpmon-exporter", "mcpmon-health-monitor", "mcpmon-remediation", "mcpmon"):
+    for name in ("mcpmon-exporter", "mcpmon-health-monitor", "mcpmon-remediation", "mcpmon-tap", "mcpmon"):
         image = f"{name}:0.1.0"
         container = docker("create", image)
         try:

@@ -148,7 +148,8 @@ def test_demo_traffic_reaches_prometheus(demo):
 
 def test_the_demo_is_well_as_long_as_its_calls_come_to_an_end(demo):
     states = {name: one["State"]["Health"]["Status"] for name, one in demo.containers().items()}
-    assert states["demo-server"] == states["demo-client"] == "healthy"
+    demo_s = {name: state for name, state in states.items() if name.startswith("demo-")}
+    assert demo_s == dict.fromkeys(["demo-atelier", "demo-client", "demo-server", "demo-tap"], "healthy")
     address = ("127.0.0.1:8765", "127.0.0.1:1")
     well, unwell = (
         subprocess.run(
@@ -189,26 +190,27 @@ def test_up_twice_is_harmless(demo):
 
 
 PARTS = ["alertmanager", "metrics_server", "prometheus", "redis"]
+SERVERS = ["atelier", "boutique"]
 
 
 def test_the_health_monitor_finds_the_stack_and_the_demo_well(demo):
     def well():
         # The demo's component comes with a reload that `make demo` does not wait for.
         states = {name: one["state"] for name, one in demo.components().items()}
-        return states == dict.fromkeys([*PARTS, "boutique"], "healthy")
+        return states == dict.fromkeys([*PARTS, *SERVERS], "healthy")
 
     until(well, 30, "everything is healthy")
     assert demo.components()["boutique"]["tools"]["listed"] >= 9
     assert demo.request("health-monitor", "/api/v1/components")[0] == 401
     up = "max by (component) (mcp_component_up == 1)"
-    until(lambda: len(demo.query(up)) == len(PARTS) + 1, 30, "Prometheus has each component")
+    until(lambda: len(demo.query(up)) == len(PARTS + SERVERS), 30, "Prometheus has each component")
     assert list(demo.query('up{job="mcp_health_monitor"}').values()) == [1]
     # The monitor's and remediation's.
     assert list(demo.query('mcp_coordination_up{backend="redis"}').values()) == [1, 1]
     assert demo.verdict()["source"] == "health monitor"
 
     def on_the_page():
-        return len(demo.verdict()["components"]) == len(PARTS) + 1
+        return len(demo.verdict()["components"]) == len(PARTS + SERVERS)
 
     # The exporter asks the monitor every five seconds.
     until(on_the_page, 15, "the page has each component")
@@ -231,7 +233,7 @@ def test_the_health_monitor_reads_its_file_again_at_make_up(demo):
         file.write_text(text)
         demo.make("up")
     until(lambda: list(demo.query(loaded).values()) == [1], 30, "the reload is well again")
-    assert sorted(demo.components()) == sorted([*PARTS, "boutique"])
+    assert sorted(demo.components()) == sorted([*PARTS, *SERVERS])
     assert demo.container("health-monitor") == container
 
 

@@ -2,10 +2,12 @@
 //!
 //! [`Child`] starts `examples/boutique-server`; [`drive`] is a handful of real MCP clients over
 //! Streamable HTTP, in both eras of the protocol. What they ask for is made up; that they ask,
-//! and what the server answers and reports, is not.
+//! and what the server answers and reports, is not. A [`Crowd`] knows one server's tools; in the
+//! stack there is a second one, for `examples/atelier-server` behind the tap.
 
 mod boutique;
 mod child;
+mod crowd;
 mod mix;
 mod session;
 mod totals;
@@ -17,10 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use boutique::Boutique;
 pub use child::{Child, ChildError, demo_server};
+pub use crowd::Crowd;
 pub use totals::{Counts, Totals};
-
-use mix::Mix;
-use session::{Era, Plan};
 
 /// What the traffic goes to and looks like.
 #[derive(Debug, Clone)]
@@ -36,20 +36,20 @@ pub struct Traffic {
 /// Uses the server until `shutdown` is done; calls that are under way then are cancelled.
 ///
 /// A server that goes away is waited for, with back-off.
-pub async fn drive(traffic: Traffic, totals: Arc<Totals>, shutdown: impl Future<Output = ()>) {
+pub async fn drive(
+    crowd: Crowd,
+    traffic: Traffic,
+    totals: Arc<Totals>,
+    shutdown: impl Future<Output = ()>,
+) {
     let stop = CancellationToken::new();
     let mut sessions = JoinSet::new();
-    let plans = [
-        Plan { name: "shop", era: Era::Legacy, workers: 3, mix: Mix::shop },
-        Plan { name: "app", era: Era::Auto, workers: 3, mix: Mix::shop },
-        Plan { name: "studio", era: Era::Auto, workers: 3, mix: Mix::studio },
-        Plan { name: "office", era: Era::Legacy, workers: 2, mix: Mix::studio },
-        Plan { name: "stranger", era: Era::Auto, workers: 1, mix: Mix::strange },
-    ];
-    for plan in plans {
-        sessions.spawn(session::keep(plan, traffic.clone(), Arc::clone(&totals), stop.clone()));
+    for plan in crowd.plans() {
+        sessions.spawn(session::keep(*plan, traffic.clone(), Arc::clone(&totals), stop.clone()));
     }
-    sessions.spawn(session::knock(traffic, Arc::clone(&totals), stop.clone()));
+    if crowd.knocks() {
+        sessions.spawn(session::knock(traffic, Arc::clone(&totals), stop.clone()));
+    }
 
     shutdown.await;
     stop.cancel();

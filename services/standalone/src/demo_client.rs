@@ -1,8 +1,9 @@
 //! `mcpmon demo-client`: the demo's clients as a process of their own. The stack runs them beside
-//! a boutique that is a container, too.
+//! a boutique and an atelier that are containers, too.
 
 use std::future::pending;
 use std::io::{self, Write as _};
+use std::iter;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,9 +13,11 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use mcpmon_bootstrap::shutdown;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use crate::demo::{Totals, Traffic, drive};
+use crate::demo::{Counts, Crowd, Totals, Traffic, drive};
 use crate::run::pace;
 
 /// Without an end of a call for this long, at the pace 1, the clients are not well. A dozen of them
@@ -24,9 +27,12 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// What `mcpmon demo-client` takes.
 #[derive(Debug, clap::Args)]
 pub struct DemoClientArgs {
-    /// The server's MCP endpoint
+    /// The boutique's MCP endpoint
     #[arg(long, default_value = "http://127.0.0.1:8765/mcp")]
     url: String,
+    /// The atelier's MCP endpoint, to use that server as well
+    #[arg(long, value_name = "URL")]
+    atelier: Option<String>,
     /// The same seed makes the same calls
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -38,43 +44,59 @@ pub struct DemoClientArgs {
     health: Option<SocketAddr>,
 }
 
-/// Uses the server until a signal comes, then says what came of it.
+/// Uses the servers until a signal comes, then says what came of it.
 ///
 /// # Errors
 /// When the system refuses the signal handlers, the address for the health or standard output.
 pub async fn drive_demo(args: DemoClientArgs) -> io::Result<()> {
-    let stop = shutdown::requested()?;
-    let totals = Arc::<Totals>::default();
-    let progress = Progress::new(Arc::clone(&totals), SILENCE.mul_f64(args.pace.max(1.0)));
-    let traffic = Traffic { url: args.url.into(), seed: args.seed, pace: args.pace };
-    let driven = drive(traffic, Arc::clone(&totals), async { _ = stop.await });
+    let requested = shutdown::requested()?;
+    let stop = CancellationToken::new();
+    let silence = SILENCE.mul_f64(args.pace.max(1.0));
+    let atelier = args.atelier.map(|url| (Crowd::Atelier, url));
+    let (mut driven, mut all) = (JoinSet::new(), Vec::new());
+    for (crowd, url) in iter::once((Crowd::Boutique, args.url)).chain(atelier) {
+        let totals = Arc::<Totals>::default();
+        all.push((url.clone(), Arc::clone(&totals)));
+        let traffic = Traffic { url: url.into(), seed: args.seed, pace: args.pace };
+        driven.spawn(drive(crowd, traffic, totals, stop.clone().cancelled_owned()));
+    }
+    let progress = all.iter().map(|(url, totals)| Progress::new(url, totals, silence)).collect();
+    let ended = async {
+        requested.await;
+        stop.cancel();
+        driven.join_all().await;
+    };
     tokio::select! {
-        () = driven => {}
+        () = ended => {}
         ended = tell(args.health, progress) => ended?,
     }
-    let counts = totals.read();
-    writeln!(
-        io::stdout(),
-        "{} calls, {} errors, {} cancelled, {} refused connections, {} lost",
-        counts.calls,
-        counts.errors,
-        counts.cancelled,
-        counts.refused,
-        counts.lost
-    )
+    for (url, totals) in all {
+        let Counts { calls, errors, cancelled, refused, lost } = totals.read();
+        writeln!(
+            io::stdout(),
+            "{url}: {calls} calls, {errors} errors, {cancelled} cancelled, \
+             {refused} refused connections, {lost} lost"
+        )?;
+    }
+    Ok(())
 }
 
 /// Serves the health, where it is wanted.
-async fn tell(address: Option<SocketAddr>, progress: Progress) -> io::Result<()> {
+async fn tell(address: Option<SocketAddr>, progress: Vec<Progress>) -> io::Result<()> {
     let Some(address) = address else { return pending().await };
     let listener = TcpListener::bind(address).await?;
     writeln!(io::stdout(), "health at http://{}/health/ready", listener.local_addr()?)?;
     let progress = Arc::new(progress);
     let health = async move || {
-        if progress.goes_on(Instant::now()) {
-            (StatusCode::OK, "calls are answered\n")
-        } else {
-            (StatusCode::SERVICE_UNAVAILABLE, "no call comes to an end\n")
+        let now = Instant::now();
+        // All are looked at, for a look is how time passes for them.
+        let stuck: Vec<_> = progress.iter().filter(|one| !one.goes_on(now)).collect();
+        match stuck.first() {
+            None => (StatusCode::OK, "calls are answered\n".to_owned()),
+            Some(first) => {
+                let said = format!("no call comes to an end at {}\n", first.url);
+                (StatusCode::SERVICE_UNAVAILABLE, said)
+            }
         }
     };
     axum::serve(listener, Router::new().route("/health/ready", get(health))).await
@@ -84,6 +106,7 @@ async fn tell(address: Option<SocketAddr>, progress: Progress) -> io::Result<()>
 /// somebody asks.
 #[derive(Debug)]
 struct Progress {
+    url: String,
     totals: Arc<Totals>,
     patience: Duration,
     /// How many calls had ended, and since when.
@@ -91,8 +114,9 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(totals: Arc<Totals>, patience: Duration) -> Self {
-        Self { totals, patience, seen: Mutex::new((0, Instant::now())) }
+    fn new(url: &str, totals: &Arc<Totals>, patience: Duration) -> Self {
+        let seen = Mutex::new((0, Instant::now()));
+        Self { url: url.to_owned(), totals: Arc::clone(totals), patience, seen }
     }
 
     fn goes_on(&self, now: Instant) -> bool {
@@ -112,7 +136,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_goes_on_as_long_as_calls_end() {
         let totals = Arc::<Totals>::default();
-        let progress = Progress::new(Arc::clone(&totals), SILENCE);
+        let progress = Progress::new("http://shop.example/mcp", &totals, SILENCE);
         assert!(!progress.goes_on(Instant::now()), "nothing has ended yet");
         totals.answered(false);
         assert!(progress.goes_on(Instant::now()));

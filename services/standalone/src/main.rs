@@ -24,6 +24,9 @@ enum Command {
     /// The demo's MCP server, which `run --demo` starts as its child
     #[command(hide = true)]
     DemoServer(boutique_server::Args),
+    /// The demo's second MCP server, which knows nothing of monitoring
+    #[command(hide = true)]
+    DemoAtelier(atelier_server::Args),
     /// The demo's clients alone, for a server that runs elsewhere
     #[command(hide = true)]
     DemoClient(mcpmon::DemoClientArgs),
@@ -50,11 +53,12 @@ fn main() -> ExitCode {
         match arguments.command {
             Command::Run(args) => runtime.block_on(mcpmon::run(args)),
             Command::DemoServer(args) => {
-                // Its parent's terminal is its own.
-                Logging::from_settings(&mut Settings::empty(), "warn,rmcp=off")
-                    .start()
-                    .or_failed_start()?;
+                log_quietly()?;
                 runtime.block_on(boutique_server::run(args)).or_failed_start()
+            }
+            Command::DemoAtelier(args) => {
+                log_quietly()?;
+                runtime.block_on(atelier_server::run(args)).or_failed_start()
             }
             Command::DemoClient(args) => {
                 runtime.block_on(mcpmon::drive_demo(args)).or_failed_start()
@@ -62,4 +66,9 @@ fn main() -> ExitCode {
             Command::DemoHealth { address } => health::check(address).or_failed_start(),
         }
     })
+}
+
+/// The terminal of a server of the demo may be its parent's.
+fn log_quietly() -> Result<(), Exit> {
+    Logging::from_settings(&mut Settings::empty(), "warn,rmcp=off").start().or_failed_start()
 }

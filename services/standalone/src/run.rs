@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::demo::{Boutique, Totals, Traffic, demo_server, drive};
+use crate::demo::{Boutique, Crowd, Totals, Traffic, demo_server, drive};
 use crate::events::Events;
 use crate::monitor::Monitor;
 use crate::repairs::Repairs;
@@ -161,7 +161,7 @@ impl Demo {
         let traffic = Traffic { url, seed: args.seed, pace: args.pace };
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
-        let clients = tokio::spawn(drive(traffic, Arc::<Totals>::default(), stopped));
+        let clients = tokio::spawn(drive(Crowd::Boutique, traffic, Arc::<Totals>::default(), stopped));
         Ok(Self { server, clients, stop })
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use boutique_server::Options;
-use mcpmon::demo::{Counts, Totals, Traffic, drive};
+use mcpmon::demo::{Counts, Crowd, Totals, Traffic, drive};
 use mcpmon_sdk::Monitor;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -126,7 +126,7 @@ async fn the_demo_shows_every_kind_of_number() {
     let in_time = async {
         let _ = tokio::time::timeout(Duration::from_secs(20), everything).await;
     };
-    drive(traffic(server.address), Arc::clone(&totals), in_time).await;
+    drive(Crowd::Boutique, traffic(server.address), Arc::clone(&totals), in_time).await;
     assert_eq!(left, [""; 0], "not shown");
     server.close().await;
 
@@ -150,7 +150,7 @@ async fn a_server_that_comes_back_is_used_again() {
     let server = Server::open(anywhere(), &monitor).await;
     let address = server.address;
     let (stop, stopped) = oneshot::channel::<()>();
-    let driven = tokio::spawn(drive(traffic(address), Arc::clone(&totals), async {
+    let driven = tokio::spawn(drive(Crowd::Boutique, traffic(address), Arc::clone(&totals), async {
         let _ = stopped.await;
     }));
 
@@ -164,4 +164,25 @@ async fn a_server_that_comes_back_is_used_again() {
     stop.send(()).unwrap();
     driven.await.unwrap();
     server.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_atelier_has_clients_of_its_own() {
+    let listener = TcpListener::bind(anywhere()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let served = tokio::spawn(atelier_server::serve(listener, vec![], OPTIONS.pace, async {
+        let _ = stopped.await;
+    }));
+    let totals = Arc::new(Totals::default());
+    let enough = async {
+        until(&totals, |counts| counts.calls > 150 && counts.errors > 1 && counts.cancelled > 0)
+            .await;
+    };
+    drive(Crowd::Atelier, traffic(address), Arc::clone(&totals), enough).await;
+    stop.send(()).unwrap();
+    served.await.unwrap().unwrap();
+    let Counts { calls, errors, refused, lost, .. } = totals.read();
+    assert!(errors * 10 < calls, "most of {calls} calls end well, and {errors} do not");
+    assert_eq!((refused, lost), (0, 0));
 }

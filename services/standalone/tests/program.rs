@@ -101,9 +101,18 @@ fn the_demo_s_parts_say_whether_they_are_well() {
     // It is well once the first call has come to an end; nextest limits how long that may take.
     while !client.health().status.success() {}
 
-    let idle =
-        Part::start(&[&["demo-client", "--url", "http://127.0.0.1:1/mcp"], &health[..]].concat());
-    assert_failed(&idle.health(), 70, "not ready: no call comes to an end");
+    let atelier = Part::start(&["demo-atelier", "--listen", "127.0.0.1:0", "--pace", "0.1"]);
+    assert!(atelier.health().status.success());
+    let second = format!("http://{}/mcp", atelier.address);
+    let both = ["demo-client", "--url", &url, "--atelier", &second];
+    let client = Part::start(&[&both[..], &health[..]].concat());
+    while !client.health().status.success() {}
+
+    // One of the two is enough for it not to be well.
+    let nowhere = "http://127.0.0.1:1/mcp";
+    let half = ["demo-client", "--url", nowhere, "--atelier", &second];
+    let half = Part::start(&[&half[..], &health[..]].concat());
+    assert_failed(&half.health(), 70, &format!("not ready: no call comes to an end at {nowhere}"));
     let gone = server.address.clone();
     drop(server);
     assert_failed(&mcpmon(&["demo-health", &gone], 0), 70, "no answer from http://127.0.0.1:");

@@ -62,12 +62,16 @@ struct Arguments {
     #[arg(long, value_name = "HOST")]
     allow_host: Vec<String>,
 
+    /// Ask the tap that listens on --listen whether it serves; exit code 70 says no
+    #[arg(long, conflicts_with_all = ["upstream", "command"])]
+    health: bool,
+
     /// Pass traffic and observe nothing, to compare
     #[arg(long, hide = true, conflicts_with = "command")]
     unobserved: bool,
 
     /// The server's command and its arguments
-    #[arg(last = true, required_unless_present = "upstream", value_name = "COMMAND")]
+    #[arg(last = true, required_unless_present_any = ["upstream", "health"], value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
@@ -102,6 +106,8 @@ pub enum Task {
     Run(Run),
     /// HTTP servers.
     Listen(Listen),
+    /// Of nothing: it asks the tap that listens there whether it serves.
+    Health(SocketAddr),
 }
 
 /// A stdio server.
@@ -208,7 +214,9 @@ impl Settings {
             token,
             metrics: given.metrics.map(|address| Metrics { address, names: given.allow_host }),
             config: given.config.or_else(|| env("MCP_TAP_CONFIG").map(PathBuf::from)),
-            task: if given.upstream.is_empty() {
+            task: if given.health {
+                Task::Health(given.listen)
+            } else if given.upstream.is_empty() {
                 Task::Run(Run::new(given.server, given.command)?)
             } else {
                 Task::Listen(Listen {

@@ -15,6 +15,7 @@ mod serve;
 mod upstream;
 mod watch;
 
+pub(crate) use self::forward::SAYS;
 pub use self::forward::{Route, Shared};
 pub use self::hosts::AllowedHosts;
 pub use self::serve::{Server, serve};

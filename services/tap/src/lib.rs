@@ -10,6 +10,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 mod farewell;
+pub mod health;
 pub mod http;
 pub mod observer;
 pub mod queue;

@@ -5,6 +5,7 @@ use std::{env, io};
 
 use mcp_tap::app::{HttpTap, StartError, Tap};
 use mcp_tap::cli::{Settings, Task, UsageError};
+use mcp_tap::health;
 use mcp_tap::stdio::End;
 use mcp_tap::wrap::{self, WrapError};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -34,6 +35,12 @@ fn main() {
         Task::Listen(listen) => {
             let tap = HttpTap::start(&settings, listen).unwrap_or_else(|error| fail(error));
             tap.run().unwrap_or_else(|error| fail(error.into()));
+        }
+        Task::Health(address) => {
+            if let Err(unwell) = health::check(*address) {
+                eprintln!("mcp-tap: {:#}", anyhow::Error::from(unwell));
+                exit(SOFTWARE)
+            }
         }
     }
 }

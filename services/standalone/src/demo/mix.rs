@@ -1,5 +1,7 @@
 //! What the demo's clients ask for: decks of calls, and the pauses between them.
 
+mod atelier;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -15,12 +17,15 @@ pub(super) struct Call {
     pub(super) patience: Option<Duration>,
 }
 
+/// A tool and its arguments.
+type Card = fn() -> (&'static str, Value);
+
 /// A kind of use.
 #[derive(Debug)]
 pub(super) struct Mix {
     rng: fastrand::Rng,
     pace: f64,
-    calls: Deck<fn() -> (&'static str, Value)>,
+    calls: Deck<Card>,
     /// Of so many calls, one is given up before its reply.
     patience: Deck<Option<Duration>>,
     pause_millis: RangeInclusive<u64>,
@@ -39,7 +44,7 @@ impl Mix {
             ("upload_product_image", image)
         };
         let health = || ("check_health", json!({}));
-        let mut calls: Vec<fn() -> (&'static str, Value)> = vec![upload, health];
+        let mut calls: Vec<Card> = vec![upload, health];
         calls.extend([search as fn() -> _; 10]);
         calls.extend([price as fn() -> _; 6]);
         Self::new(seed, pace, calls, vec![None], 100..=400)
@@ -47,7 +52,7 @@ impl Mix {
 
     /// Designers: few slow calls, one of twelve given up.
     pub(super) fn studio(seed: u64, pace: f64) -> Self {
-        let calls: Vec<fn() -> (&'static str, Value)> = vec![
+        let calls: Vec<Card> = vec![
             || {
                 (
                     "generate_theme",
@@ -69,7 +74,7 @@ impl Mix {
 
     /// Mistakes and bad intentions: each is refused in a way of its own.
     pub(super) fn strange(seed: u64, pace: f64) -> Self {
-        let calls: Vec<fn() -> (&'static str, Value)> = vec![
+        let calls: Vec<Card> = vec![
             || ("upload_product_image", json!({ "sku": "DS-1", "path": "../../etc/passwd" })),
             || ("search_catalogue", json!({ "query": "x' OR '1'='1" })),
             || {
@@ -94,7 +99,7 @@ impl Mix {
     fn new(
         seed: u64,
         pace: f64,
-        calls: Vec<fn() -> (&'static str, Value)>,
+        calls: Vec<Card>,
         patience: Vec<Option<Duration>>,
         pause_millis: RangeInclusive<u64>,
     ) -> Self {

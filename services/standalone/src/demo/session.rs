@@ -77,7 +77,7 @@ pub(super) async fn keep(
             }
             Err(error) => {
                 totals.lost();
-                tracing::debug!(session = plan.name, %error, "the boutique is away");
+                tracing::debug!(session = plan.name, %error, "the server is away");
             }
         }
         stop.run_until_cancelled(tokio::time::sleep(wait)).await;
@@ -147,7 +147,7 @@ async fn open(
         .map_err(|error| Box::new(error).into())
 }
 
-/// A client without certificates: the demo server is on loopback. Left to itself, reqwest would
+/// A client without certificates: the demo's servers speak HTTP. Left to itself, reqwest would
 /// want a TLS provider for the whole process.
 fn plain_http() -> Result<reqwest::Client, ConnectError> {
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -189,7 +189,7 @@ async fn call_on(
             Some(Some(Err(ServiceError::McpError(_)))) => totals.answered(true),
             Some(Some(Err(error))) => {
                 totals.lost();
-                tracing::debug!(%error, "the boutique is gone");
+                tracing::debug!(%error, "the server is gone");
                 return;
             }
             Some(None) => totals.cancelled(),

@@ -18,6 +18,9 @@ use super::upstream::Upstream;
 use super::watch::{Feed, Watch};
 use crate::observer::http::Fate;
 
+/// How an answer of the tap's own begins.
+pub(crate) const SAYS: &str = "mcp-tap: ";
+
 /// What all connections share.
 #[derive(Debug)]
 pub struct Shared {
@@ -200,7 +203,7 @@ fn back(
 /// An answer of the tap's own.
 fn say(status: StatusCode, text: &str) -> Response<Download> {
     let mut response =
-        Response::new(Download::Said(Some(Bytes::from(format!("mcp-tap: {text}\n")))));
+        Response::new(Download::Said(Some(Bytes::from(format!("{SAYS}{text}\n")))));
     *response.status_mut() = status;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, plain);

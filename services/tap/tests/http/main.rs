@@ -8,6 +8,7 @@ mod bytes;
 mod corpus;
 mod faults;
 mod fuzz;
+mod health;
 mod large;
 mod page;
 mod reporting;
