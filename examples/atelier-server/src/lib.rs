@@ -72,8 +72,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let workroom = Arc::new(Workroom::new(pace));
     let stop = CancellationToken::new();
-    let mut config =
-        StreamableHttpServerConfig::default().with_cancellation_token(stop.clone());
+    let mut config = StreamableHttpServerConfig::default().with_cancellation_token(stop.clone());
     config.allowed_hosts.extend(hosts);
     let mcp = StreamableHttpService::new(
         move || Ok(Atelier::new(Arc::clone(&workroom))),

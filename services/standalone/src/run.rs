@@ -161,7 +161,8 @@ impl Demo {
         let traffic = Traffic { url, seed: args.seed, pace: args.pace };
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
-        let clients = tokio::spawn(drive(Crowd::Boutique, traffic, Arc::<Totals>::default(), stopped));
+        let clients =
+            tokio::spawn(drive(Crowd::Boutique, traffic, Arc::<Totals>::default(), stopped));
         Ok(Self { server, clients, stop })
     }
 

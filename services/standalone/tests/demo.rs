@@ -150,9 +150,10 @@ async fn a_server_that_comes_back_is_used_again() {
     let server = Server::open(anywhere(), &monitor).await;
     let address = server.address;
     let (stop, stopped) = oneshot::channel::<()>();
-    let driven = tokio::spawn(drive(Crowd::Boutique, traffic(address), Arc::clone(&totals), async {
-        let _ = stopped.await;
-    }));
+    let driven =
+        tokio::spawn(drive(Crowd::Boutique, traffic(address), Arc::clone(&totals), async {
+            let _ = stopped.await;
+        }));
 
     until(&totals, |counts| counts.calls > 50).await;
     server.close().await;

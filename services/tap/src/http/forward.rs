@@ -202,8 +202,7 @@ fn back(
 
 /// An answer of the tap's own.
 fn say(status: StatusCode, text: &str) -> Response<Download> {
-    let mut response =
-        Response::new(Download::Said(Some(Bytes::from(format!("{SAYS}{text}\n")))));
+    let mut response = Response::new(Download::Said(Some(Bytes::from(format!("{SAYS}{text}\n")))));
     *response.status_mut() = status;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, plain);

@@ -32,11 +32,9 @@ impl Mix {
 
     /// An apprentice's mistakes: each is refused in a way of its own.
     pub(in crate::demo) fn clumsy(seed: u64, pace: f64) -> Self {
-        let calls: Vec<Card> = vec![
-            || ("take_measurements", json!({ "chest": 96.0, "waist": 8.2 })),
-            || ("grade_pattern", json!({ "pattern": "A-0117" })),
-        ];
-        Self::new(seed, pace, calls, vec![None], 4_000..=6_000)
+        let slip = || ("take_measurements", json!({ "chest": 96.0, "waist": 8.2 }));
+        let forget = || ("grade_pattern", json!({ "pattern": "A-0117" }));
+        Self::new(seed, pace, vec![slip as Card, forget], vec![None], 4_000..=6_000)
     }
 }
 
