@@ -1,13 +1,11 @@
 """Real clients and real servers over HTTP, with the tap between them: both get what they get
 without it, and every call is counted."""
 
-import contextlib
 import json
 import os
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +17,9 @@ from mcp.client.sse import sse_client
 import parties
 import servers
 import session
-from exporter import BINARIES, read_until
+from exporter import BINARIES
 from servers import INITIALIZE, MODERN, Ask
+from tap import running_tap
 
 # Clients that are programs of their own.
 CLIENTS = {
@@ -74,23 +73,6 @@ SCENES = [
     Scene("fastmcp", "1.x", INITIALIZE),
     Scene("fastmcp", "typescript", INITIALIZE),
 ]
-
-
-@contextlib.contextmanager
-def running_tap(exporter_url: str, upstream: str) -> Iterator[str]:
-    """A tap in front of that server; gives its address. SIGTERM must end it well."""
-    process = subprocess.Popen(
-        [BINARIES / "mcp-tap", "--exporter", exporter_url, "--listen", "127.0.0.1:0", "--upstream", upstream],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield read_until(process.stdout, r"listening on (http://127\.0\.0\.1:\d+)")
-        process.terminate()
-        assert process.wait(timeout=30) == 0
-    finally:
-        process.kill()
-        process.wait()
 
 
 def connect(scene: Scene, url: str, **options) -> Client:
