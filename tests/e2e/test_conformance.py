@@ -21,11 +21,11 @@ SERVERS = ["fixture", *(pytest.param(name, marks=pytest.mark.thorough) for name 
 CLIENT = [sys.executable, str(conformance.HERE / "client.py")]
 BEHIND_TAP = [sys.executable, str(conformance.HERE / "behind_tap.py"), *CLIENT]
 
-# Client scenarios that go through most of what a proxy can spoil: requests of the server, a resumed
-# stream, signing in, several rounds, headers of the client's own. `make conformance` has all.
+# Client scenarios that go through most of what a proxy can spoil: a resumed stream, signing in, several
+# rounds, headers of the client's own. `make conformance` has all.
 CLIENT_SCENARIOS = {
-    "0.2-2025-11-25": ["elicitation-sep1034-client-defaults", "sse-retry", "auth/scope-step-up"],
-    "0.2-2026-07-28": ["sep-2322-client-request-state", "http-custom-headers", "auth/iss-supported"],
+    "0.2-2025-11-25": ["sse-retry", "auth/scope-step-up"],
+    "0.2-2026-07-28": ["sep-2322-client-request-state", "http-custom-headers"],
 }
 
 
@@ -39,8 +39,8 @@ def start(server: str, folder: Path, port: int):
 
 def only(suite: str, scenario: str) -> list[str]:
     """That scenario of a suite, at its revision."""
-    package, revision = f"conformance-{suite[:3]}", suite[4:]
-    return [package, "--scenario", scenario, "--spec-version", revision, "--timeout", "15000"]
+    package, *_, revision = conformance.SUITES[suite]
+    return [package, "--scenario", scenario, *(["--spec-version", revision] if revision != "all" else [])]
 
 
 @contextlib.contextmanager
@@ -68,14 +68,14 @@ def expected(direct: conformance.Found) -> conformance.Found:
     }
 
 
-def run_suites(folder: Path, urls: dict[str, str]) -> dict[tuple[str, str], conformance.Found]:
+def run_suites(folder: Path, urls: dict[str, str], seconds: float = 100) -> dict[tuple[str, str], conformance.Found]:
     """What each suite found on each way to a server."""
     runs = [(suite, way) for suite in conformance.SUITES for way in urls]
     begun = (
         conformance.ask_server(urls[way], conformance.SUITES[suite], folder / f"{suite}-{way}")
         for suite, way in runs
     )
-    with all_ended(begun, 100):
+    with all_ended(begun, seconds):
         return {(suite, way): conformance.found(folder / f"{suite}-{way}") for suite, way in runs}
 
 
@@ -126,11 +126,14 @@ def test_client_scenarios_find_the_same_through_the_tap(exporter, tmp_path):
 def test_the_client_suites_find_the_same_through_the_tap(suite, exporter, tmp_path):
     found = {}
     for way, command in {"direct": CLIENT, "tapped": BEHIND_TAP}.items():
-        # One after the other: a suite starts all its clients at once.
-        options, folder = conformance.SUITES[suite], tmp_path / way
-        run = conformance.ask_client(command, options, folder, MCP_EXPORTER_URL=exporter.url)
-        with all_ended([run], 400):
-            found[way] = conformance.found(folder)
+        # One after the other: a suite starts all its clients at once. What measures time is done alone.
+        runs = [conformance.SUITES[suite], *([only(suite, "sse-retry")] if suite != "0.2-2026-07-28" else [])]
+        found[way] = {}
+        for number, options in enumerate(runs):
+            folder = tmp_path / f"{way}-{number}"
+            run = conformance.ask_client(command, options, folder, MCP_EXPORTER_URL=exporter.url)
+            with all_ended([run], 400):
+                found[way] |= conformance.found(folder)
     assert not conformance.differences(found["direct"], found["tapped"])
     print(f"clients, {suite}: {conformance.summary(found['tapped'])}")
 
@@ -170,7 +173,7 @@ def test_the_comparison_sees_what_a_proxy_loses(tmp_path):
 
 
 @pytest.mark.thorough
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_proxy_that_is_not_transparent_is_told_from_one_that_is(tmp_path):
     """PyPI's mcp-proxy, which answers for the server as its SDK understands it."""
     ports = [parties.free_port() for _ in range(3)]
@@ -181,7 +184,8 @@ def test_a_proxy_that_is_not_transparent_is_told_from_one_that_is(tmp_path):
         parties.mcp_proxy(tmp_path, ports[2], url),
     ):
         ways = {"direct": f"http://127.0.0.1:{ports[0]}/mcp", "proxied": f"http://127.0.0.1:{ports[2]}/mcp"}
-        found = run_suites(tmp_path, ways)
+        # What is lost is waited for in vain, up to a minute each time.
+        found = run_suites(tmp_path, ways, 800)
     for suite in conformance.SUITES:
         direct, proxied = found[suite, "direct"], found[suite, "proxied"]
         passed, kept, scenarios = conformance.lost(direct, proxied)

@@ -1,5 +1,7 @@
 //! The handler of one session, or of one request where there are no sessions.
 
+#![expect(deprecated, reason = "levels of logging are no more in 2026-07-28, but the suites ask")]
+
 use std::sync::Arc;
 
 use rmcp::model::{

@@ -69,5 +69,6 @@ pub(crate) fn get(
     };
     let messages: Vec<_> =
         said.into_iter().map(|content| json!({ "role": "user", "content": content })).collect();
-    typed::<GetPromptResult>(json!({ "messages": messages })).map(Into::into)
+    typed::<GetPromptResult>(json!({ "resultType": "complete", "messages": messages }))
+        .map(Into::into)
 }

@@ -34,7 +34,7 @@ pub(crate) fn read(uri: &str) -> Result<ReadResourceResult, ErrorData> {
     let contents = contents(uri).ok_or_else(|| {
         ErrorData::resource_not_found("Resource not found", Some(json!({ "uri": uri })))
     })?;
-    typed(json!({ "contents": [contents] }))
+    typed(json!({ "resultType": "complete", "contents": [contents] }))
 }
 
 fn contents(uri: &str) -> Option<Value> {

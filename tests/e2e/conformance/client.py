@@ -26,6 +26,9 @@ MODERN = os.environ.get("MCP_CONFORMANCE_PROTOCOL_VERSION", "") >= "2026-07-28"
 CONTEXT = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}"))
 IN_PLACE = os.environ.get("MCPMON_IN_PLACE")
 
+# Seconds. A suite starts all its clients at once.
+PATIENCE = 60
+
 CALLBACK = "http://127.0.0.1:3000/callback"
 # The suite knows this as the client's own document.
 DOCUMENT = "https://conformance-test.local/client-metadata.json"
@@ -187,7 +190,7 @@ async def main(url: str) -> None:
     mode = "auto" if SCENARIO == "request-metadata" else "2026-07-28" if MODERN else "legacy"
     transport = InPlace(httpx2.URL(url).netloc.decode(), IN_PLACE) if IN_PLACE else None
     auth = SIGNING_IN.get(SCENARIO, code_flow)(url) if SCENARIO.startswith("auth/") else None
-    timeout = httpx2.Timeout(10)
+    timeout = httpx2.Timeout(PATIENCE)
     async with httpx2.AsyncClient(transport=transport, auth=auth, timeout=timeout) as http:
         session = Client(
             streamable_http_client(url, http_client=http),
@@ -195,7 +198,7 @@ async def main(url: str) -> None:
             elicitation_callback=elicit,
             sampling_callback=sample,
             list_roots_callback=list_roots,
-            read_timeout_seconds=10,
+            read_timeout_seconds=PATIENCE,
         )
         async with session as client:
             await WAYS.get(SCENARIO, call_all)(client)
