@@ -68,12 +68,11 @@ def expected(direct: conformance.Found) -> conformance.Found:
     }
 
 
-def run_suites(folder: Path, urls: dict[str, str], seconds: float = 100) -> dict[tuple[str, str], conformance.Found]:
-    """What each suite found on each way to a server."""
-    runs = [(suite, way) for suite in conformance.SUITES for way in urls]
+def run_suites(folder: Path, urls: dict[str, str], suites: dict[str, list[str]], seconds: float = 100) -> dict:
+    """What each suite found on each way to a server, by both."""
+    runs = [(suite, way) for suite in suites for way in urls]
     begun = (
-        conformance.ask_server(urls[way], conformance.SUITES[suite], folder / f"{suite}-{way}")
-        for suite, way in runs
+        conformance.ask_server(urls[way], suites[suite], folder / f"{suite}-{way}") for suite, way in runs
     )
     with all_ended(begun, seconds):
         return {(suite, way): conformance.found(folder / f"{suite}-{way}") for suite, way in runs}
@@ -87,7 +86,8 @@ def test_the_suites_find_the_same_through_the_tap(server, exporter, tmp_path):
         for port in ports:
             running.enter_context(start(server, tmp_path, port))
         tap = running.enter_context(running_tap(exporter.url, f"shop=http://127.0.0.1:{ports[1]}/mcp"))
-        found = run_suites(tmp_path, {"direct": f"http://127.0.0.1:{ports[0]}/mcp", "tapped": f"{tap}/mcp"})
+        ways = {"direct": f"http://127.0.0.1:{ports[0]}/mcp", "tapped": f"{tap}/mcp"}
+        found = run_suites(tmp_path, ways, conformance.SUITES)
         for suite in conformance.SUITES:
             direct, tapped = found[suite, "direct"], found[suite, "tapped"]
             assert not conformance.differences(expected(direct), tapped), suite
@@ -173,7 +173,7 @@ def test_the_comparison_sees_what_a_proxy_loses(tmp_path):
 
 
 @pytest.mark.thorough
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(300)
 def test_a_proxy_that_is_not_transparent_is_told_from_one_that_is(tmp_path):
     """PyPI's mcp-proxy, which answers for the server as its SDK understands it."""
     ports = [parties.free_port() for _ in range(3)]
@@ -184,9 +184,11 @@ def test_a_proxy_that_is_not_transparent_is_told_from_one_that_is(tmp_path):
         parties.mcp_proxy(tmp_path, ports[2], url),
     ):
         ways = {"direct": f"http://127.0.0.1:{ports[0]}/mcp", "proxied": f"http://127.0.0.1:{ports[2]}/mcp"}
-        # What is lost is waited for in vain, up to a minute each time.
-        found = run_suites(tmp_path, ways, 800)
-    for suite in conformance.SUITES:
+        # With all its scenarios the older suite would wait for ever for a stream that cannot be resumed.
+        suites = {"0.1": ["conformance-0.1"]} | conformance.SUITES
+        del suites["0.1-all"]
+        found = run_suites(tmp_path, ways, suites, 250)
+    for suite in suites:
         direct, proxied = found[suite, "direct"], found[suite, "proxied"]
         passed, kept, scenarios = conformance.lost(direct, proxied)
         print(f"through mcp-proxy, {suite}: {kept} of {passed} checks as direct, lost: {', '.join(scenarios)}")

@@ -19,7 +19,6 @@ use serde_json::json;
 use crate::house::{Change, House};
 use crate::{prompts, resources, tools, typed};
 
-#[derive(Debug)]
 pub(crate) struct Fixture(Arc<House>);
 
 type Context = RequestContext<RoleServer>;
@@ -163,14 +162,14 @@ impl ServerHandler for Fixture {
         request: GetTaskParams,
         _: Context,
     ) -> Result<GetTaskResult, ErrorData> {
-        self.0.tasks.0.get_task(&request.task_id).map(GetTaskResult::new)
+        self.0.tasks.get_task(&request.task_id).map(GetTaskResult::new)
     }
 
     async fn update_task(&self, request: UpdateTaskParams, _: Context) -> Result<(), ErrorData> {
-        self.0.tasks.0.update_task(&request.task_id, request.input_responses)
+        self.0.tasks.update_task(&request.task_id, request.input_responses)
     }
 
     async fn cancel_task(&self, request: CancelTaskParams, _: Context) -> Result<(), ErrorData> {
-        self.0.tasks.0.cancel_task(&request.task_id)
+        self.0.tasks.cancel_task(&request.task_id)
     }
 }

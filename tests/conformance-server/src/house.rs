@@ -14,20 +14,10 @@ pub(crate) enum Change {
     Prompts,
 }
 
-#[derive(Debug)]
 pub(crate) struct House {
     changes: broadcast::Sender<Change>,
     states: Mutex<HashMap<String, usize>>,
-    pub(crate) tasks: Tasks,
-}
-
-/// rmcp's tasks, which cannot be printed.
-pub(crate) struct Tasks(pub(crate) TaskManager);
-
-impl std::fmt::Debug for Tasks {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tasks")
-    }
+    pub(crate) tasks: TaskManager,
 }
 
 impl House {
@@ -35,7 +25,7 @@ impl House {
         Self {
             changes: broadcast::channel(64).0,
             states: Mutex::default(),
-            tasks: Tasks(TaskManager::new()),
+            tasks: TaskManager::new(),
         }
     }
 

@@ -71,7 +71,7 @@ pub(super) async fn call(name: &str, call: &Call<'_>) -> Result<CallToolResponse
 impl Call<'_> {
     fn task(&self, work: impl FnOnce(TaskContext) -> TaskFuture) -> CallToolResponse {
         let options = TaskOptions::new().with_poll_interval_ms(POLL_MILLIS);
-        CreateTaskResult::new(self.house.tasks.0.spawn(options, work)).into()
+        CreateTaskResult::new(self.house.tasks.spawn(options, work)).into()
     }
 }
 
