@@ -82,7 +82,7 @@ e2e: test-deps ## Drive third-party clients and servers through the product, e.g
 	@MCPMON_BINARIES="$(abspath $(BINARIES))" $(WITH_DEPS) tests/e2e/run $(ARGS)
 
 .PHONY: conformance
-conformance: test-deps ## Run the MCP conformance suites directly and through the tap, against every server
+conformance: test-deps ## Run the MCP conformance suites directly and through the tap, for servers and clients
 	cargo build $(PROFILE) $(LOCKED) $(EVERYTHING)
 	@MCPMON_BINARIES="$(abspath $(BINARIES))" $(WITH_DEPS) tests/e2e/run -s -m "thorough or not thorough" test_conformance.py $(ARGS)
 

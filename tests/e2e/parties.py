@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from exporter import BINARIES
 from servers import BOUTIQUE, EVERYTHING, FASTMCP
 
 
@@ -80,8 +81,16 @@ def boutique(folder: Path, port: int, pace: float = 1):
 
 
 def fixture(folder: Path, port: int):
-    """A server made with fastmcp that has what the conformance suites ask for by name."""
-    return program(folder, [FASTMCP[0], str(Path(__file__).parent / "fastmcp/fixture.py"), str(port)], port)
+    """Our own server, which has all that the conformance suites ask for by name."""
+    return program(folder, [BINARIES / "mcp-conformance-server", "--port", str(port)], port)
+
+
+def mcp_proxy(folder: Path, port: int, url: str):
+    """PyPI's mcp-proxy in front of that server: one speaks HTTP to it and stdio to another, which
+    speaks HTTP to the client."""
+    proxy = str(Path(os.environ["MCPMON_E2E_LEGACY"], "mcp-proxy"))
+    command = [proxy, "--port", str(port), "--", proxy, "--transport", "streamablehttp", url]
+    return program(folder, command, port)
 
 
 @contextlib.contextmanager

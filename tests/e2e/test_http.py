@@ -3,7 +3,6 @@ without it, and every call is counted."""
 
 import contextlib
 import json
-import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,8 +18,9 @@ import clients
 import parties
 import servers
 import session
-from exporter import BINARIES, Exporter, Scrape, read_until
+from exporter import Exporter, Scrape
 from servers import MODERN, Ask
+from tap import running_tap
 
 STARTS = {
     "everything": parties.everything,
@@ -78,23 +78,6 @@ def ports(tmp_path_factory) -> Iterator[Callable[[str], int]]:
             return known[name]
 
         yield port
-
-
-@contextlib.contextmanager
-def running_tap(exporter_url: str, upstream: str, *options: str) -> Iterator[str]:
-    """A tap in front of that server; gives its address. SIGTERM must end it well."""
-    process = subprocess.Popen(
-        [BINARIES / "mcp-tap", "--exporter", exporter_url, "--listen", "127.0.0.1:0", "--upstream", upstream, *options],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield read_until(process.stdout, r"listening on (http://127\.0\.0\.1:\d+)")
-        process.terminate()
-        assert process.wait(timeout=30) == 0
-    finally:
-        process.kill()
-        process.wait()
 
 
 def connect(scene: Scene, url: str, **options) -> Client:
