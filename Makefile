@@ -118,7 +118,7 @@ generate: ## Write the generated files anew
 bench: ## Run the benchmarks, each interleaved with its baseline
 	@tests/tools/test-deps bench
 	cargo build --release $(LOCKED) $(SERVICES)
-	cargo run --release $(LOCKED) -p mcpmon-bench -- $(ARGS)
+	@$(WITH_DEPS) cargo run --release $(LOCKED) -p mcpmon-bench -- $(ARGS)
 
 .PHONY: repair-times
 repair-times: test-deps ## Measure how long failures take to be detected and repaired, some minutes

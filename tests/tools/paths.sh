@@ -18,6 +18,8 @@ conformance_env=$cache/node-$(packages e2e/conformance)
 promtool_env=$cache/promtool
 cargo_deny_env=$cache/cargo-deny-$CARGO_DENY_VERSION
 cargo_nextest_env=$cache/cargo-nextest-$CARGO_NEXTEST_VERSION
+# The crate; the Python package of the same name is one of the benchmarks' own.
+mcp_proxy_crate_env=$cache/mcp-proxy-crate-$MCP_PROXY_CRATE_VERSION
 # The dashboards' tests use the rules' Python packages and Prometheus servers.
 rules_python=$cache/python-$(digest "$root/tests/rules/requirements.txt")
 dashboards_node_env=$cache/node-$(packages dashboards)
@@ -40,6 +42,7 @@ export MCPMON_PROMETHEUS_2=$cache/debian-bookworm/usr/bin
 export MCPMON_PROMETHEUS_3=$cache/debian-forky/usr/bin
 export MCPMON_ALERTMANAGER=$MCPMON_PROMETHEUS_3/alertmanager
 export MCPMON_SYSTEMD_ROOT=$systemd_root_env/root.tar
+export MCPMON_BENCH_MCP_PROXY_CRATE=$mcp_proxy_crate_env/bin/mcp-proxy
 export MCPMON_DASHBOARD_NODE_MODULES=$dashboards_node_env/node_modules
 
 # What the machine already has goes first: a promtool or cargo-nextest of its own is used.

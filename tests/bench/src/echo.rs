@@ -9,6 +9,15 @@ use serde_json::{Value, json};
 
 use crate::process::Running;
 
+/// The protocol's revision that all of them speak.
+pub(crate) const REVISION: &str = "2025-11-25";
+/// What follows the reply to [`initialize`].
+pub(crate) const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+pub(crate) const LIST: &str = r#"{"jsonrpc":"2.0","id":"l","method":"tools/list"}"#;
+/// What is echoed.
+pub(crate) const TEXT: &str =
+    "the quick brown fox jumps over the lazy dog, again and again and again";
+
 /// What the client asks.
 #[derive(Deserialize)]
 struct Request<'a> {
@@ -51,22 +60,30 @@ pub(crate) fn answer(method: &str, mut params: Value) -> Value {
     }
 }
 
+/// The request that begins a session.
+pub(crate) fn initialize() -> String {
+    let client = json!({"name": "bench", "version": "0"});
+    let params = json!({"protocolVersion": REVISION, "capabilities": {}, "clientInfo": client});
+    json!({"jsonrpc": "2.0", "id": "i", "method": "initialize", "params": params}).to_string()
+}
+
 /// Opens a session as a client does: initialises, and lists the tools.
 pub(crate) fn open_session(server: &mut Running) -> anyhow::Result<()> {
-    let client = json!({"name": "bench", "version": "0"});
-    let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client});
-    let initialize = json!({"jsonrpc": "2.0", "id": "i", "method": "initialize", "params": params});
-    server.write_line(&initialize.to_string())?;
+    server.write_line(&initialize())?;
     server.read_line()?;
-    server.write_line(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)?;
-    server.write_line(r#"{"jsonrpc":"2.0","id":"l","method":"tools/list"}"#)?;
+    server.write_line(INITIALIZED)?;
+    server.write_line(LIST)?;
     server.read_line()?;
     Ok(())
 }
 
 /// One tool call as a line, some 200 bytes long.
 pub(crate) fn call(id: usize) -> String {
-    let text = "the quick brown fox jumps over the lazy dog, again and again and again";
-    let params = json!({"name": "echo", "arguments": {"text": text}});
+    call_of("echo", id)
+}
+
+/// The same where the tool has another name.
+pub(crate) fn call_of(tool: &str, id: usize) -> String {
+    let params = json!({"name": tool, "arguments": {"text": TEXT}});
     json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}).to_string()
 }

@@ -23,6 +23,15 @@ impl Connection {
 
     /// Sends a request and reads the reply, which has to be a success; gives its body.
     pub(crate) fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Vec<u8>> {
+        self.exchange_and(request, |_, _| {})
+    }
+
+    /// The same, and shows the reply's headers.
+    pub(crate) fn exchange_and(
+        &mut self,
+        request: &[u8],
+        mut each: impl FnMut(&str, &str),
+    ) -> anyhow::Result<Vec<u8>> {
         self.0.get_mut().write_all(request).context("cannot send a request")?;
         let status = self.line()?;
         let (mut length, mut chunked) = (None, false);
@@ -35,6 +44,7 @@ impl Connection {
             if name.eq_ignore_ascii_case("content-length") {
                 length = Some(value.trim().parse().context("Content-Length is no number")?);
             }
+            each(name, value.trim());
             chunked |= name.eq_ignore_ascii_case("transfer-encoding") && value.trim() == "chunked";
         }
         let body = match length {

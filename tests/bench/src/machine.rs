@@ -27,6 +27,14 @@ pub(crate) fn cores() -> anyhow::Result<usize> {
     Ok(thread::available_parallelism().context("the number of cores is not known")?.get())
 }
 
+/// How much other work the machine has: what a benchmark asks before it begins, so that who reads
+/// its figures knows.
+pub(crate) fn load() -> anyhow::Result<String> {
+    let text = fs::read_to_string("/proc/loadavg").context("cannot read /proc/loadavg")?;
+    let load = text.split(' ').next().unwrap_or_default();
+    Ok(format!("The load average was {load} on {} cores when this began.", cores()?))
+}
+
 /// Fails when a program is missing, before anything has been built and measured for it.
 pub(crate) fn need(program: &str, package: &str) -> anyhow::Result<()> {
     let path = env::var_os("PATH").unwrap_or_default();

@@ -14,11 +14,13 @@ mod ingest;
 mod machine;
 mod monitor;
 mod otel;
+mod peers;
 mod process;
 mod product;
 mod python;
 mod record;
 mod report;
+mod round_trips;
 mod rounds;
 mod scrape;
 mod stalls;
@@ -28,6 +30,7 @@ mod targets;
 mod workload;
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -93,6 +96,9 @@ enum Helper {
     /// Is one over HTTP.
     #[command(hide = true, name = "echo-http-helper")]
     EchoHttp,
+    /// Passes bytes on to this address.
+    #[command(hide = true, name = "relay-helper")]
+    Relay { to: SocketAddr },
 }
 
 impl Benchmark {
@@ -122,6 +128,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Helper::ParseOnly) => ingest::parse_only(),
         Some(Helper::Echo) => echo::serve(),
         Some(Helper::EchoHttp) => tap_http::serve(),
+        Some(Helper::Relay { to }) => tap_http::relay(to),
     };
     helped.map(|()| ExitCode::SUCCESS)
 }

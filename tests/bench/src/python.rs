@@ -29,7 +29,7 @@ impl Interpreter {
 
 /// The command that runs a script of `python/`.
 pub(crate) fn command(script: &str) -> anyhow::Result<Command> {
-    let mut command = Command::new(environment()?.join("bin/python"));
+    let mut command = Command::new(environment("", REQUIREMENTS)?.join("bin/python"));
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join(script));
     Ok(command)
 }
@@ -45,25 +45,26 @@ pub(crate) fn cache() -> anyhow::Result<PathBuf> {
     Ok(base.join("mcpmon"))
 }
 
-/// The environment with `python/requirements.txt`, made when it is not there.
-fn environment() -> anyhow::Result<PathBuf> {
+/// The environment with `requirements`, which are those of this folder of `python/`, made when it
+/// is not there.
+pub(crate) fn environment(folder: &str, requirements: &str) -> anyhow::Result<PathBuf> {
     let mut digest = DefaultHasher::new();
-    REQUIREMENTS.hash(&mut digest);
-    let folder = cache()?.join(format!("python-bench-{:012x}", digest.finish() >> 16));
-    let complete = folder.join(".complete");
+    requirements.hash(&mut digest);
+    let made = cache()?.join(format!("python-bench-{:012x}", digest.finish() >> 16));
+    let complete = made.join(".complete");
     if !complete.exists() {
         machine::need("python3", "python3-venv")?;
-        eprintln!("bench: installing the Python packages of tests/bench/python/requirements.txt");
+        let file = Path::new("python").join(folder).join("requirements.txt");
+        eprintln!("bench: installing the Python packages of tests/bench/{}", file.display());
         let advice = "the Python baselines need python3 with venv, and PyPI or a mirror of it";
-        let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/requirements.txt");
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
-            .context(advice)?;
-        let mut pip = Command::new(folder.join("bin/python"));
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&made)).context(advice)?;
+        let mut pip = Command::new(made.join("bin/python"));
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-        run(pip.arg("--requirement").arg(requirements)).context(advice)?;
+        run(pip.arg("--requirement").arg(file)).context(advice)?;
         fs::write(&complete, "").with_context(|| format!("cannot write {}", complete.display()))?;
     }
-    Ok(folder)
+    Ok(made)
 }
 
 /// Runs a command to its end, which has to be a good one.

@@ -11,6 +11,7 @@ use anyhow::Context;
 #[derive(Debug)]
 pub(crate) struct Report {
     name: &'static str,
+    note: Option<String>,
     tables: Vec<Table>,
     budgets: Vec<Budget>,
 }
@@ -64,7 +65,12 @@ impl fmt::Display for Limit {
 
 impl Report {
     pub(crate) fn new(name: &'static str) -> Self {
-        Self { name, tables: Vec::new(), budgets: Vec::new() }
+        Self { name, note: None, tables: Vec::new(), budgets: Vec::new() }
+    }
+
+    /// Says something before the tables.
+    pub(crate) fn note(&mut self, text: String) {
+        self.note = Some(text);
     }
 
     pub(crate) fn table(&mut self, table: Table) {
@@ -99,6 +105,9 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(note) = &self.note {
+            writeln!(f, "{note}\n")?;
+        }
         for table in &self.tables {
             writeln!(f, "{table}")?;
         }

@@ -172,7 +172,7 @@ fn passing(
         parts.uri = Uri::try_from(target)?;
     }
     parts.version = Version::HTTP_11;
-    parts.headers = end_to_end(&parts.headers);
+    parts.headers = end_to_end(parts.headers);
     parts.headers.insert(HOST, route.host.clone());
     Ok(Request::from_parts(parts, Upload::new(body, watch.map(Watch::copier))))
 }
@@ -189,7 +189,7 @@ fn back(
     }
     let (mut parts, inner) = response.into_parts();
     parts.version = Version::HTTP_11;
-    parts.headers = end_to_end(&parts.headers);
+    parts.headers = end_to_end(parts.headers);
     let moved = text(&parts.headers, LOCATION.as_str()).and_then(|to| route.upstream.reference(to));
     if let Some(moved) = moved.and_then(|to| HeaderValue::try_from(to).ok()) {
         parts.headers.insert(LOCATION, moved);

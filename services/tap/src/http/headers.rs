@@ -7,8 +7,9 @@ use hyper::header::{
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// The headers that are for the other end. How the body is framed hyper says anew.
-pub(super) fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+/// The headers that are for the other end. How the body is framed hyper says anew. Most messages
+/// have no other ones, and theirs are not copied.
+pub(super) fn end_to_end(headers: HeaderMap) -> HeaderMap {
     let named: Vec<&str> = headers
         .get_all(CONNECTION)
         .iter()
@@ -20,6 +21,10 @@ pub(super) fn end_to_end(headers: &HeaderMap) -> HeaderMap {
             .contains(name)
             || named.iter().any(|named| named.eq_ignore_ascii_case(name.as_str()))
     };
+    if !headers.keys().any(is_ours) {
+        return headers;
+    }
+    // A removal would put the last header in the place of the one that goes.
     let mut passing = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers.iter().filter(|(name, _)| !is_ours(name)) {
         passing.append(name.clone(), value.clone());
@@ -53,10 +58,19 @@ mod tests {
         ] {
             headers.append(name, HeaderValue::from_static(value));
         }
-        let passing = end_to_end(&headers);
+        let passing = end_to_end(headers);
         let passing: Vec<_> =
             passing.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         let expected = [("host", "h"), ("accept", "a"), ("accept", "b"), ("mcp-session-id", "s")];
         assert_eq!(passing, expected);
+    }
+
+    #[test]
+    fn where_nothing_is_left_out_all_stay_in_their_order() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("host", "h"), ("accept", "a"), ("x", "1"), ("accept", "b")] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        assert_eq!(end_to_end(headers.clone()), headers);
     }
 }
