@@ -114,7 +114,7 @@ def parameter(scene: Scene):
     return pytest.param(scene, id=f"{scene.name}-{scene.client}", marks=marks)
 
 
-@pytest.mark.parametrize("scene", map(parameter, SCENES))
+@pytest.mark.parametrize("scene", [parameter(scene) for scene in SCENES])
 def test_a_session_is_the_one_held_without_the_tap_and_is_counted(scene, ports, exporter):
     port, asks = ports(scene.name), scene.server.asks
     with (
