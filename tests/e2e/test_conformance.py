@@ -19,14 +19,23 @@ from tap import running_tap
 SERVERS = ["fixture", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("everything", "fastmcp"))]
 
 CLIENT = [sys.executable, str(conformance.HERE / "client.py")]
-BEHIND_TAP = [sys.executable, str(conformance.HERE / "behind_tap.py"), *CLIENT]
+TYPESCRIPT = ["node", str(conformance.HERE / "client.mjs")]
+BEHIND_TAP = [sys.executable, str(conformance.HERE / "behind_tap.py")]
 
 # Client scenarios that go through most of what a proxy can spoil: a resumed stream, signing in, several
 # rounds, headers of the client's own. `make conformance` has all.
-CLIENT_SCENARIOS = {
+SCENARIOS = {
     "0.2-2025-11-25": ["sse-retry", "auth/scope-step-up"],
     "0.2-2026-07-28": ["sep-2322-client-request-state", "http-custom-headers"],
 }
+TYPESCRIPT_SCENARIOS = {
+    "0.1-all": ["initialize", "tools_call", "elicitation-sep1034-client-defaults", "sse-retry"],
+    "0.2-2025-11-25": ["initialize", "tools_call", "elicitation-sep1034-client-defaults", "sse-retry"],
+}
+CLIENTS = [
+    pytest.param(CLIENT, SCENARIOS, id="python"),
+    pytest.param(TYPESCRIPT, TYPESCRIPT_SCENARIOS, id="typescript", marks=pytest.mark.thorough),
+]
 
 
 def start(server: str, folder: Path, port: int):
@@ -98,26 +107,26 @@ def test_the_suites_find_the_same_through_the_tap(server, exporter, tmp_path):
         assert not scrape.values("mcp_tap_events_dropped_total", "shop")
 
 
-def test_client_scenarios_find_the_same_through_the_tap(exporter, tmp_path):
-    scenarios = [(suite, scenario) for suite, them in CLIENT_SCENARIOS.items() for scenario in them]
-    ways = {"direct": CLIENT, "tapped": BEHIND_TAP}
+@pytest.mark.parametrize(("client", "scenarios"), CLIENTS)
+def test_client_scenarios_find_the_same_through_the_tap(client, scenarios, exporter, tmp_path):
+    runs = [(suite, scenario) for suite, them in scenarios.items() for scenario in them]
+    ways = {"direct": client, "tapped": [*BEHIND_TAP, *client]}
 
-    def folder(scenario: str, way: str) -> Path:
-        return tmp_path / f"{scenario.replace('/', '-')}-{way}"
+    def folder(suite: str, scenario: str, way: str) -> Path:
+        return tmp_path / f"{suite}-{scenario.replace('/', '-')}-{way}"
 
     begun = (
-        conformance.ask_client(
-            command, only(suite, scenario), folder(scenario, way), MCP_EXPORTER_URL=exporter.url
-        )
-        for suite, scenario in scenarios
+        conformance.ask_client(command, only(*run), folder(*run, way), MCP_EXPORTER_URL=exporter.url)
+        for run in runs
         for way, command in ways.items()
     )
     with all_ended(begun, 100):
-        for _, scenario in scenarios:
-            direct, tapped = (conformance.found(folder(scenario, way)) for way in ways)
+        for run in runs:
+            direct, tapped = (conformance.found(folder(*run, way)) for way in ways)
             assert not conformance.differences(direct, tapped)
             assert {status for checks in direct.values() for _, status, _ in checks} <= {"SUCCESS", "SKIPPED"}, direct
-    assert exporter.wait_for_calls("shop", len(scenarios)).values("mcp_tool_calls_total", "shop")
+    calls = sum(scenario != "initialize" for _, scenario in runs)
+    assert exporter.wait_for_calls("shop", calls).values("mcp_tool_calls_total", "shop")
 
 
 @pytest.mark.thorough
@@ -125,7 +134,7 @@ def test_client_scenarios_find_the_same_through_the_tap(exporter, tmp_path):
 @pytest.mark.parametrize("suite", conformance.SUITES)
 def test_the_client_suites_find_the_same_through_the_tap(suite, exporter, tmp_path):
     found = {}
-    for way, command in {"direct": CLIENT, "tapped": BEHIND_TAP}.items():
+    for way, command in {"direct": CLIENT, "tapped": [*BEHIND_TAP, *CLIENT]}.items():
         # One after the other: a suite starts all its clients at once. What measures time is done alone.
         runs = [conformance.SUITES[suite], *([only(suite, "sse-retry")] if suite != "0.2-2026-07-28" else [])]
         found[way] = {}

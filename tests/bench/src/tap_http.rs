@@ -38,7 +38,7 @@ struct Load {
     calls_of_python: usize,
 }
 
-const ALONE: Load = Load { clients: 1, calls: 2_000, calls_of_python: 60 };
+const ALONE: Load = Load { clients: 1, calls: 1_000, calls_of_python: 60 };
 const FEW: Load = Load { clients: 8, calls: 250, calls_of_python: 10 };
 const MANY: Load = Load { clients: 32, calls: 100, calls_of_python: 4 };
 

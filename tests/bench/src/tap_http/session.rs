@@ -18,6 +18,7 @@ pub(super) struct Endpoint<'a> {
 /// One client's connection and session.
 #[derive(Debug)]
 pub(super) struct Session {
+    address: String,
     connection: Connection,
     /// What every request begins with.
     head: String,
@@ -32,7 +33,7 @@ impl Session {
             "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
              Accept: application/json, text/event-stream\r\n"
         );
-        let mut session = Self { connection, head, tool };
+        let mut session = Self { address: address.to_owned(), connection, head, tool };
         let mut id = None;
         let request = session.post(&echo::initialize());
         session.connection.exchange_and(&request, |name, value| {
@@ -51,8 +52,12 @@ impl Session {
         Ok(session)
     }
 
-    /// Makes so many calls; gives what each took, in nanoseconds.
+    /// Makes so many calls over a new connection, for servers close one that rested; gives what each
+    /// took, in nanoseconds.
     pub(super) fn calls(&mut self, count: usize) -> anyhow::Result<Vec<u64>> {
+        self.connection = Connection::open(&self.address)?;
+        let first = self.post(echo::LIST);
+        self.connection.exchange(&first)?;
         let mut nanos = Vec::with_capacity(count);
         for id in 0..count {
             let request = self.post(&echo::call_of(self.tool, id));
