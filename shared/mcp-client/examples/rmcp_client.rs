@@ -2,7 +2,7 @@
 //! `rmcp_client http URL`, or `rmcp_client stdio COMMAND [ARG…]`. Reads calls as JSON,
 //! `[[tool, arguments], …]`, and writes what it got for each.
 
-#![expect(clippy::unwrap_used, reason = "all of this is a test")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "all of this is a test")]
 
 use std::process::Stdio;
 
@@ -28,7 +28,7 @@ async fn main() {
         ["stdio", program, arguments @ ..] => over_stdio(program, arguments, calls).await,
         _ => panic!("expected http URL, or stdio COMMAND [ARG…], not {words:?}"),
     };
-    println!("{got}");
+    serde_json::to_writer(std::io::stdout(), &got).unwrap();
 }
 
 async fn over_http(url: &str, calls: Vec<(String, JsonObject)>) -> Value {
