@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use anyhow::{Context, ensure};
@@ -9,8 +10,8 @@ use serde_json::Value;
 
 use crate::echo;
 
-/// What a client that has one sends.
-const SESSION: &str = "bench-session";
+/// How many sessions were begun: each client counts its calls from nought, so each needs its own.
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
 
 /// Serves until it is killed.
 pub(crate) fn serve() -> anyhow::Result<()> {
@@ -56,7 +57,8 @@ fn answer(body: &[u8]) -> anyhow::Result<String> {
     let reply = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}");
     let mut more = String::from("content-type: application/json\r\n");
     if method == "initialize" {
-        more.push_str(&format!("mcp-session-id: {SESSION}\r\n"));
+        let session = SESSIONS.fetch_add(1, Ordering::Relaxed);
+        more.push_str(&format!("mcp-session-id: bench-{session}\r\n"));
     }
     Ok(head("200 OK", &more, reply.len()) + &reply)
 }
