@@ -6,7 +6,7 @@
 //!
 //! `house.rs` is what all connections share, `fixture.rs` the handler of one; the names are in
 //! `tools.rs`, `prompts.rs` and `resources.rs`. What is said is written as JSON, as the suites'
-//! documentation has it, and becomes rmcp's types by [`typed`]; rmcp takes away what an older era lacks.
+//! documentation has it, and becomes rmcp's types by `typed`; rmcp takes away what an older era lacks.
 
 mod fixture;
 mod house;
