@@ -86,7 +86,26 @@ pub(crate) enum Maintenance {
     List,
 }
 
+/// Two things are asked for at a time.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} does something else than the command behind it; expected one of the two")]
+pub(crate) struct TwoThings(&'static str);
+
 impl Arguments {
+    /// What clap cannot see: a command stands beside an option that is one.
+    ///
+    /// # Errors
+    /// When both are there.
+    pub(crate) fn ask_one_thing(&self) -> Result<(), TwoThings> {
+        let flags = [
+            ("--once", self.once),
+            ("--check-config", self.check_config),
+            ("--health", self.health),
+        ];
+        let given = flags.into_iter().find(|(_, given)| *given && self.command.is_some());
+        given.map_or(Ok(()), |(flag, _)| Err(TwoThings(flag)))
+    }
+
     /// The settings of this command line, the environment and the file.
     ///
     /// # Errors
@@ -160,6 +179,17 @@ mod tests {
     fn the_command_line_is_sound() {
         use clap::CommandFactory as _;
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_stands_alone() {
+        let parse = |words: &[&str]| Arguments::try_parse_from([&["m"], words].concat()).unwrap();
+        assert!(parse(&["--config", "f", "ack", "api"]).ask_one_thing().is_ok());
+        for flag in ["--once", "--check-config", "--health"] {
+            assert!(parse(&[flag]).ask_one_thing().is_ok());
+            let error = parse(&[flag, "ack", "api"]).ask_one_thing().unwrap_err();
+            assert!(error.to_string().starts_with(flag));
+        }
     }
 
     #[test]

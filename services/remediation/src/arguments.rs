@@ -73,7 +73,22 @@ pub(crate) enum Command {
     CloseCircuit { component: String },
 }
 
+/// Two things are asked for at a time.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} does something else than the command behind it; expected one of the two")]
+pub(crate) struct TwoThings(&'static str);
+
 impl Arguments {
+    /// What clap cannot see: a command stands beside an option that is one.
+    ///
+    /// # Errors
+    /// When both are there.
+    pub(crate) fn ask_one_thing(&self) -> Result<(), TwoThings> {
+        let flags = [("--check-config", self.check_config), ("--health", self.health)];
+        let given = flags.into_iter().find(|(_, given)| *given && self.command.is_some());
+        given.map_or(Ok(()), |(flag, _)| Err(TwoThings(flag)))
+    }
+
     /// The settings of this command line, the environment and the file.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
             let _ = error.print();
             Exit::printed(if error.use_stderr() { process::USAGE } else { 0 })
         })?;
+        arguments.ask_one_thing().or_usage()?;
         let mut settings = arguments.settings()?;
         let config = Config::of_service(&mut settings);
         let logging = Logging::from_settings(&mut settings, "info,actix_server=warn");

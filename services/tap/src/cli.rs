@@ -31,8 +31,12 @@ struct Arguments {
     exporter: Option<String>,
 
     /// Serve /metrics there, instead of telling an exporter; beside one, about the tap itself
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["health", "unobserved"])]
     metrics: Option<SocketAddr>,
+
+    /// Serve --metrics beyond loopback, too; the page asks for no token
+    #[arg(long, requires = "metrics")]
+    allow_unauthenticated: bool,
 
     /// A file with the exporter's write token [env: MCP_EXPORTER_TOKEN_FILE]; the token itself
     /// may be in MCP_EXPORTER_TOKEN
@@ -63,7 +67,10 @@ struct Arguments {
     allow_host: Vec<String>,
 
     /// Ask the tap that listens on --listen whether it serves; exit code 70 says no
-    #[arg(long, conflicts_with_all = ["upstream", "command"])]
+    #[arg(
+        long,
+        conflicts_with_all = ["upstream", "command", "allow_host", "server", "exporter", "token_file", "config"]
+    )]
     health: bool,
 
     /// Pass traffic and observe nothing, to compare
@@ -169,6 +176,12 @@ pub enum UsageError {
          --upstream /one=http://… --upstream /two=http://…", .0
     )]
     SamePrefix(String),
+    /// A page that all may read who reach it.
+    #[error(
+        "--metrics {0} is beyond loopback, and the page asks for no token; expected a loopback \
+         address, or --allow-unauthenticated as well"
+    )]
+    OpenPage(SocketAddr),
     /// Names for no listener.
     #[error(
         "--allow-host names who may ask at --listen or --metrics, and neither is there; expected \
@@ -204,6 +217,12 @@ impl Settings {
         let hosts = AllowedHosts::new(&given.allow_host).map_err(UsageError::Listener)?;
         if !given.allow_host.is_empty() && given.metrics.is_none() && given.upstream.is_empty() {
             return Err(UsageError::NothingToAsk);
+        }
+        if let Some(address) = given.metrics
+            && !address.ip().is_loopback()
+            && !given.allow_unauthenticated
+        {
+            return Err(UsageError::OpenPage(address));
         }
         let exporter = given.exporter.or_else(|| text("MCP_EXPORTER_URL"));
         Ok(Self {
@@ -324,6 +343,10 @@ mod tests {
         assert!(message(&["--", "./my server"], &[]).contains("--server NAME"));
         assert!(message(&["--allow-host", "a", "--", "cat"], &[]).contains("--metrics ADDRESS"));
         assert!(message(&["--metrics", "9464", "--", "cat"], &[]).contains("--metrics"));
+        let open = ["--metrics", "0.0.0.0:9464", "--", "cat"];
+        assert!(message(&open, &[]).contains("--allow-unauthenticated"));
+        assert!(read(&[&["--allow-unauthenticated"], &open[..]].concat(), &[]).is_ok());
+        assert!(message(&["--health", "--config", "x"], &[]).contains("cannot be used"));
         let upstream = ["--upstream", "http://a", "--upstream", "http://b"];
         assert!(message(&upstream, &[]).contains("two servers are behind \"\""));
         let named = ["--server", "s", "--upstream", "http://a", "--upstream", "/b=http://b"];

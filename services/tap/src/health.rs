@@ -6,16 +6,16 @@
 //! and nobody behind it has noticed. How the servers are is not the question here; one that is away
 //! is no reason to restart the tap.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::http::SAYS;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The refusal is a few hundred bytes; whoever sends more is no tap.
-const LONGEST_REPLY: u64 = 16 * 1024;
+const LONGEST_REPLY: usize = 16 * 1024;
 
 /// Why there is no tap that serves.
 #[derive(Debug, thiserror::Error)]
@@ -45,13 +45,23 @@ pub fn check(address: SocketAddr) -> Result<(), Unwell> {
 }
 
 fn ask(address: SocketAddr) -> io::Result<String> {
+    let began = Instant::now();
+    let left = || {
+        let left = TIMEOUT.checked_sub(began.elapsed()).filter(|left| !left.is_zero());
+        left.ok_or_else(|| io::Error::from(ErrorKind::TimedOut))
+    };
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(left()?))?;
     // In HTTP/1.0 the end of the reply is the end of the connection.
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
-    let mut reply = Vec::new();
-    stream.take(LONGEST_REPLY).read_to_end(&mut reply)?;
+    let (mut reply, mut part) = (Vec::new(), [0; 1024]);
+    while reply.len() < LONGEST_REPLY {
+        stream.set_read_timeout(Some(left()?))?;
+        match stream.read(&mut part)? {
+            0 => break,
+            length => reply.extend_from_slice(&part[..length]),
+        }
+    }
     Ok(String::from_utf8_lossy(&reply).into_owned())
 }
 

@@ -272,6 +272,7 @@ impl<S: EventSink> Observer<S> {
         while let Some(call) = self.rounds.pop_expired(at, EXPIRY) {
             self.end(call, at, Ending::Expired, None);
         }
+        while self.unread.pop_expired(at, EXPIRY).is_some() {}
         self.inflight.tell(at, &self.sink);
     }
 
@@ -279,6 +280,7 @@ impl<S: EventSink> Observer<S> {
     pub fn patience(&self) -> Option<Duration> {
         let idle = self.pending.is_empty()
             && self.tasks.is_empty()
+            && self.unread.is_empty()
             && self.rounds.is_empty()
             && !self.inflight.is_due();
         (!idle).then_some(TICK)

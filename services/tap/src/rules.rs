@@ -86,6 +86,11 @@ struct Generation {
 }
 
 impl Rules {
+    /// Whether nothing is asked for.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.agents.is_empty() && self.tokens.is_empty() && self.generations.is_empty()
+    }
+
     /// Reads the section `tap` of a configuration.
     ///
     /// # Errors

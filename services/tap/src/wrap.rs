@@ -186,20 +186,29 @@ fn tell(
     launch: &Launch,
     undo: bool,
 ) -> io::Result<()> {
-    let name = name.escape_debug();
+    let shown = name.escape_debug();
     match fate {
-        Fate::Wrapped => writeln!(out, "  {name}: behind the tap"),
-        Fate::Unwrapped => writeln!(out, "  {name}: without the tap"),
-        Fate::Unchanged if undo => writeln!(out, "  {name}: has no tap"),
-        Fate::Unchanged => writeln!(out, "  {name}: has the tap already"),
-        Fate::Left(reason) => writeln!(out, "  {name}: left as it is: {reason}"),
-        Fate::Http(_) if undo => writeln!(out, "  {name}: left as it is: it is asked over HTTP"),
-        Fate::Http(url) => writeln!(
-            out,
-            "  {name}: left as it is: it is asked over HTTP. Run `mcp-tap --server {name}{} \
-             --listen 127.0.0.1:8080 --upstream {url}` and write http://127.0.0.1:8080 in place \
-             of its scheme and host",
-            launch.options.iter().map(|word| format!(" {word}")).collect::<String>()
-        ),
+        Fate::Wrapped => writeln!(out, "  {shown}: behind the tap"),
+        Fate::Unwrapped => writeln!(out, "  {shown}: without the tap"),
+        Fate::Unchanged if undo => writeln!(out, "  {shown}: has no tap"),
+        Fate::Unchanged => writeln!(out, "  {shown}: has the tap already"),
+        Fate::Left(reason) => writeln!(out, "  {shown}: left as it is: {reason}"),
+        Fate::Http(_) if undo => writeln!(out, "  {shown}: left as it is: it is asked over HTTP"),
+        Fate::Http(url) => {
+            let options = launch.options.iter().map(String::as_str);
+            let words = ["mcp-tap", "--server", name].into_iter().chain(options).chain([
+                "--listen",
+                "127.0.0.1:8080",
+                "--upstream",
+                url,
+            ]);
+            // Names and addresses are whoever wrote the file's; a person pastes this.
+            let command = shlex::try_join(words).unwrap_or_else(|_| "mcp-tap".to_owned());
+            writeln!(
+                out,
+                "  {shown}: left as it is: it is asked over HTTP. Run `{command}` and write \
+                 http://127.0.0.1:8080 in place of its scheme and host"
+            )
+        }
     }
 }

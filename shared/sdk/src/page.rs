@@ -1,7 +1,8 @@
 //! What the in-process server shows: with the in-process sink everything, with a remote sink
 //! only the SDK's own numbers, so that a scrape of both never counts a call twice.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use mcpmon_metrics::{Counter, Metrics, Options, Origin, ScrapeError, catalogue};
 use serde::Serialize;
@@ -23,7 +24,8 @@ pub(crate) struct Page {
 #[derive(Debug)]
 struct Part {
     origin: Arc<Origin<'static>>,
-    readings: Arc<Readings>,
+    /// Gone when the monitor is: what it read last is not true any more.
+    readings: Weak<Readings>,
     /// With a remote sink: what it lost, and how much of that the counter has.
     losses: Option<(Arc<Losses>, Mutex<u64>)>,
 }
@@ -50,13 +52,13 @@ impl Page {
             Sink::Remote(_) => new_metrics(),
         };
         let dropped = metrics.counter(catalogue::SDK_EVENTS_DROPPED, &[]);
-        let own = Part::new(origin, readings, sink);
+        let own = Part::new(origin, &readings, sink);
         Self { metrics, dropped, own, beside: Mutex::default() }
     }
 
     /// Shows another monitor, too. If its numbers stay in this process, they are [`Page::numbers`].
     pub(crate) fn join(&self, origin: Arc<Origin<'static>>, readings: Arc<Readings>, sink: &Sink) {
-        self.beside().push(Part::new(origin, readings, sink));
+        self.beside().push(Part::new(origin, &readings, sink));
     }
 
     /// What is encoded.
@@ -67,9 +69,10 @@ impl Page {
     /// Prometheus text 0.0.4.
     pub(crate) fn metrics(&self) -> Result<String, ScrapeError> {
         self.own.read(&self.metrics, &self.dropped);
-        for part in self.beside().iter() {
+        self.beside().retain(|part| {
             part.read(&self.metrics, &self.dropped);
-        }
+            part.readings.strong_count() > 0
+        });
         self.metrics.encode()
     }
 
@@ -80,7 +83,7 @@ impl Page {
             server: self.own.origin.server.as_str(),
             source: self.own.origin.source.as_str(),
             sink: if self.own.losses.is_some() { "exporter" } else { "in_process" },
-            uptime_seconds: self.own.readings.uptime().as_secs_f64(),
+            uptime_seconds: self.own.uptime().as_secs_f64(),
             events_dropped: self.own.lost() + self.beside().iter().map(Part::lost).sum::<u64>(),
         };
         serde_json::to_string(&health).expect("strings and finite numbers always serialise")
@@ -92,23 +95,24 @@ impl Page {
 }
 
 impl Part {
-    fn new(origin: Arc<Origin<'static>>, readings: Arc<Readings>, sink: &Sink) -> Self {
+    fn new(origin: Arc<Origin<'static>>, readings: &Arc<Readings>, sink: &Sink) -> Self {
         let losses = match sink {
             Sink::InProcess(_) => None,
             Sink::Remote(remote) => Some((remote.losses.clone(), Mutex::new(0))),
         };
-        Self { origin, readings, losses }
+        Self { origin, readings: Arc::downgrade(readings), losses }
     }
 
     /// Brings the numbers up to now.
     fn read(&self, metrics: &Metrics, dropped: &Counter) {
         match &self.losses {
             None => {
-                let readings = self.readings.now();
-                for event in &readings {
+                let Some(readings) = self.readings.upgrade() else { return };
+                let now = readings.now();
+                for event in &now {
                     metrics.record(&self.origin, event);
                 }
-                self.readings.gauges.told(&readings);
+                readings.gauges.told(&now);
             }
             Some((losses, counted)) => {
                 let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -117,6 +121,10 @@ impl Part {
                 *counted = total;
             }
         }
+    }
+
+    fn uptime(&self) -> Duration {
+        self.readings.upgrade().map(|readings| readings.uptime()).unwrap_or_default()
     }
 
     fn lost(&self) -> u64 {

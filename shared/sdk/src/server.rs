@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -63,8 +63,9 @@ pub(crate) async fn run(listener: TcpListener, page: Arc<Page>, names: Vec<Strin
 type Reply = Response<Full<Bytes>>;
 
 fn answer(request: &Request<Incoming>, page: &Page, names: &[String]) -> Result<Reply, Infallible> {
-    if !is_allowed_host(request.headers().get(HOST), names) {
-        let text = "the Host header names neither localhost, nor an address, nor an allowed name\n";
+    let (host, origin) = (request.headers().get(HOST), request.headers().get(ORIGIN));
+    if !is_allowed_host(host, names) || !is_allowed_origin(origin, names) {
+        let text = "Host or Origin is neither localhost, nor an address, nor an allowed name\n";
         return Ok(reply(StatusCode::FORBIDDEN, "text/plain", text.into()));
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -99,7 +100,19 @@ fn reply(status: StatusCode, content_type: &'static str, body: String) -> Reply 
 fn is_allowed_host(host: Option<&HeaderValue>, names: &[String]) -> bool {
     // HTTP/1.0 has no Host, and no browser speaks it.
     let Some(host) = host else { return true };
-    let Ok(host) = host.to_str() else { return false };
+    host.to_str().is_ok_and(|host| is_allowed(host, names))
+}
+
+/// A page of another site that asks, which no scraper is.
+fn is_allowed_origin(origin: Option<&HeaderValue>, names: &[String]) -> bool {
+    let Some(origin) = origin else { return true };
+    let authority = origin.to_str().ok().and_then(|origin| {
+        origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
+    });
+    authority.is_some_and(|authority| is_allowed(authority, names))
+}
+
+fn is_allowed(host: &str, names: &[String]) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
@@ -132,5 +145,12 @@ mod tests {
             assert!(!is_allowed(host), "{host}");
         }
         assert!(is_allowed_host(None, &[]));
+        assert!(is_allowed_origin(None, &[]));
+        for (origin, allowed) in [("http://localhost:9464", true), ("https://evil.example", false)]
+        {
+            let origin = HeaderValue::from_static(origin);
+            assert_eq!(is_allowed_origin(Some(&origin), &names), allowed, "{origin:?}");
+        }
+        assert!(!is_allowed_origin(Some(&HeaderValue::from_static("null")), &names));
     }
 }

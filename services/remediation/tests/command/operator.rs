@@ -21,7 +21,12 @@ fn a_configuration_is_checked() {
     assert!(ends(&told, 64).contains("remediation.rules.shop.mode"), "{told:?}");
     let alone = setup.bare(&["--check-config"], "");
     assert!(ends(&alone, 64).contains("coordination.url: is not set"), "{alone:?}");
-    for wrong in [&["--chekc-config"][..], &["pause", "shop"], &["history", "--limit", "0"]] {
+    for wrong in [
+        &["--chekc-config"][..],
+        &["pause", "shop"],
+        &["history", "--limit", "0"],
+        &["--check-config", "history"],
+    ] {
         ends(&setup.run(wrong, ""), 64);
     }
     assert!(ends(&setup.bare(&["--help"], ""), 0).contains("explain"));

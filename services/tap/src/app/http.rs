@@ -90,6 +90,7 @@ impl HttpTap {
         }
         signals.forever().next();
         self.server.stop();
+        let mut monitors = Vec::new();
         for Observing { monitor, queue, worker } in self.observers {
             queue.finish();
             match worker.join() {
@@ -97,6 +98,10 @@ impl HttpTap {
                 Err(_) => tracing::error!("the observer stopped; later calls were not counted"),
             }
             monitor.set_connections(Transport::Http, 0);
+            monitors.push(monitor);
+        }
+        // The first one serves the page of all.
+        for monitor in monitors.into_iter().rev() {
             farewell::flush(monitor, self.exporter.clone());
         }
         Ok(())

@@ -71,6 +71,7 @@ mod tests {
         for (name, value) in [("host", "h"), ("accept", "a"), ("x", "1"), ("accept", "b")] {
             headers.append(name, HeaderValue::from_static(value));
         }
-        assert_eq!(end_to_end(headers.clone()), headers);
+        let passing = end_to_end(headers.clone());
+        assert_eq!(passing.iter().collect::<Vec<_>>(), headers.iter().collect::<Vec<_>>());
     }
 }

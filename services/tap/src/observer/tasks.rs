@@ -79,7 +79,11 @@ impl<S: EventSink> Observer<S> {
             self.stop(&call);
             // The reply that accepted the task is not the result.
             call.response_bytes = bytes;
-            if let (Some(tool), None) = (&call.tool, result) {
+            // A server that numbers its tasks may have had another one of that number.
+            self.unread.remove(&task);
+            let is_to_come = result.is_none() && matches!(ending, Ending::Result { .. });
+            if let Some(tool) = call.tool.as_ref().filter(|_| is_to_come && !self.rules.is_empty())
+            {
                 let unread = Unread { tool: tool.clone(), outcome: ending.into() };
                 // The one that has to go was counted; only its result is not read.
                 self.unread.insert(task, at, unread);

@@ -1,7 +1,8 @@
 //! `--metrics`: the numbers on the tap's own page.
 
 use std::net::TcpListener;
-use std::time::{Duration, SystemTime};
+
+use mcpmon_testkit::program::until;
 
 use super::*;
 
@@ -17,16 +18,12 @@ fn succeed(tap: &Tap, origin: &Origin, prefix: &str) {
 
 /// What a scrape shows, once it shows `wanted`: the observer reads behind the traffic.
 fn scrape(page: &str, wanted: &str) -> String {
-    let deadline = SystemTime::now() + Duration::from_secs(20);
-    loop {
+    until(wanted, || {
         let mut client = Wire::connect(page);
         client.send("GET /metrics HTTP/1.1\r\nHost: tap\r\nConnection: close\r\n\r\n");
         let text = client.rest();
-        if text.lines().any(|line| line == wanted) {
-            return text;
-        }
-        assert!(SystemTime::now() < deadline, "{text}");
-    }
+        text.lines().any(|line| line == wanted).then_some(text)
+    })
 }
 
 fn page_of(tap: &mut Tap) -> String {
@@ -65,6 +62,7 @@ fn beside_an_exporter_it_is_about_the_tap_itself() {
     let mut tap = Tap::start(&exporter, &arguments);
     let page = page_of(&mut tap);
     succeed(&tap, &origin, "");
+    exporter.wait_for(|requests| endings(&posted(requests, "test")) == ["a success"]);
     let text = scrape(&page, "mcp_sdk_events_dropped_total 0");
     assert!(!text.contains("mcp_tool_calls_total{"), "{text}");
     assert_eq!(endings(&tap.told(&exporter)), ["a success"]);

@@ -2,7 +2,8 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
-use std::time::{Duration, SystemTime};
+
+use mcpmon_testkit::program::until;
 
 use super::*;
 
@@ -43,10 +44,7 @@ fn the_page_counts_while_the_server_runs() {
     stdin.write_all(CALL).unwrap();
     line(child.stdout.as_mut().unwrap());
     // The observer reads behind the traffic.
-    let deadline = SystemTime::now() + Duration::from_secs(20);
-    while !get(address).lines().any(|line| line == COUNTED) {
-        assert!(SystemTime::now() < deadline, "{}", get(address));
-    }
+    until("the call is counted", || get(address).lines().any(|line| line == COUNTED).then_some(()));
     drop(stdin);
     assert!(child.wait().unwrap().success());
     assert!(TcpStream::connect(address).is_err(), "the page goes with the tap");

@@ -119,4 +119,9 @@ fn monitors_beside_each_other_share_a_page_and_its_names() {
         r#"mcp_tool_calls_total{server="shop",status="success",tool_name="search"} 1"#,
     );
     open.success();
+
+    // Who is gone says nothing more; what was counted stays.
+    drop(second);
+    let page = request(addr, "GET /metrics HTTP/1.1\r\nHost: tap");
+    assert_line(&page, r#"mcp_tool_calls_total{server="bar",status="success",tool_name="pour"} 2"#);
 }
