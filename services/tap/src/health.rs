@@ -8,8 +8,9 @@
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::http::SAYS;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,9 +46,9 @@ pub fn check(address: SocketAddr) -> Result<(), Unwell> {
 }
 
 fn ask(address: SocketAddr) -> io::Result<String> {
-    let began = Instant::now();
+    let clock = Clock::start();
     let left = || {
-        let left = TIMEOUT.checked_sub(began.elapsed()).filter(|left| !left.is_zero());
+        let left = TIMEOUT.checked_sub(clock.now()).filter(|left| !left.is_zero());
         left.ok_or_else(|| io::Error::from(ErrorKind::TimedOut))
     };
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;

@@ -80,7 +80,7 @@ impl Core {
 
     /// Shows itself on the page of another.
     pub(crate) fn beside(mut self, page: Arc<Page>) -> Self {
-        page.join(self.origin.clone(), self.readings.clone(), &self.sink);
+        page.join(self.origin.clone(), &self.readings, &self.sink);
         self.page = page.into();
         self
     }
@@ -110,9 +110,8 @@ impl Core {
 
     /// What `/metrics` and `/health` show.
     pub(crate) fn page(&self) -> &Arc<Page> {
-        self.page.get_or_init(|| {
-            Arc::new(Page::new(self.origin.clone(), self.readings.clone(), &self.sink))
-        })
+        self.page
+            .get_or_init(|| Arc::new(Page::new(self.origin.clone(), &self.readings, &self.sink)))
     }
 
     /// Serves the page from the background thread; the address is bound when this returns. Who

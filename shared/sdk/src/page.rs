@@ -46,19 +46,19 @@ pub(crate) fn new_metrics() -> Metrics {
 }
 
 impl Page {
-    pub(crate) fn new(origin: Arc<Origin<'static>>, readings: Arc<Readings>, sink: &Sink) -> Self {
+    pub(crate) fn new(origin: Arc<Origin<'static>>, readings: &Arc<Readings>, sink: &Sink) -> Self {
         let metrics = match sink {
             Sink::InProcess(metrics) => metrics.clone(),
             Sink::Remote(_) => new_metrics(),
         };
         let dropped = metrics.counter(catalogue::SDK_EVENTS_DROPPED, &[]);
-        let own = Part::new(origin, &readings, sink);
+        let own = Part::new(origin, readings, sink);
         Self { metrics, dropped, own, beside: Mutex::default() }
     }
 
     /// Shows another monitor, too. If its numbers stay in this process, they are [`Page::numbers`].
-    pub(crate) fn join(&self, origin: Arc<Origin<'static>>, readings: Arc<Readings>, sink: &Sink) {
-        self.beside().push(Part::new(origin, &readings, sink));
+    pub(crate) fn join(&self, origin: Arc<Origin<'static>>, readings: &Arc<Readings>, sink: &Sink) {
+        self.beside().push(Part::new(origin, readings, sink));
     }
 
     /// What is encoded.
