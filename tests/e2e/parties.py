@@ -1,5 +1,5 @@
-"""What the health monitor is pointed at beside servers over stdio: MCP servers over HTTP, whole or
-broken, and a receiver in Slack's place."""
+"""What the tests put around our programs beside servers over stdio: MCP servers over HTTP, whole or broken,
+a proxy of another's making, and a receiver in Slack's place."""
 
 import contextlib
 import json

@@ -50,9 +50,10 @@ def test_its_calls_are_in_prometheus_however_they_end(demo):
         ("tool_error", "is_error", "take_measurements"),
         ("validation_error", "invalid_params", "grade_pattern"),
     } <= demo.query(reasons).keys()
-    # One truth: what is counted is timed.
+    # One truth: what is counted is timed. A scrape may fall between the two.
     counted, timed = "mcp_tool_calls_total", "mcp_request_duration_seconds_count"
-    assert demo.query(f'sum({counted}{{server="{SERVER}"}}) == sum({timed}{{server="{SERVER}"}})')
+    same = f'sum({counted}{{server="{SERVER}"}}) == sum({timed}{{server="{SERVER}"}})'
+    until(lambda: demo.query(same), 60, "as many calls timed as counted")
     # Clients of both eras of the protocol are among them.
     methods = f'sum by (mcp_method_name) (mcp_server_operation_duration_seconds_count{{server="{SERVER}"}}) > 0'
     assert {("initialize",), ("server/discover",)} <= demo.query(methods).keys()

@@ -43,9 +43,9 @@ pub struct Args {
 /// Runs the server as its own program, until it is asked to stop.
 ///
 /// # Errors
-/// When the address cannot be listened on.
+/// When the system refuses the signal handlers, or the address cannot be listened on.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let stop = asked_to_stop();
+    let stop = asked_to_stop().context("cannot watch for signals")?;
     let listener = TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("cannot listen on {}", args.listen))?;
@@ -97,15 +97,17 @@ pub async fn serve(
     }
 }
 
-/// Done at SIGTERM or SIGINT.
-async fn asked_to_stop() {
+/// Done at SIGTERM or SIGINT, which are listened for from this call on, not from the first poll.
+fn asked_to_stop() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be watched");
-    let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be watched");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 fn pace(text: &str) -> Result<f64, String> {

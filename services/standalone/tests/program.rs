@@ -6,6 +6,8 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 
+use mcpmon_testkit::program::until;
+
 /// Beside the exporter's.
 const FREE_PORTS: [(&str, &str); 2] =
     [("MCPMON__HEALTH_MONITOR__PORT", "0"), ("MCPMON__REMEDIATION__PORT", "0")];
@@ -110,9 +112,13 @@ fn the_demo_s_parts_say_whether_they_are_well() {
 
     // One of the two is enough for it not to be well.
     let nowhere = "http://127.0.0.1:1/mcp";
-    let half = ["demo-client", "--url", nowhere, "--atelier", &second];
+    let half = ["demo-client", "--url", &url, "--atelier", nowhere];
     let half = Part::start(&[&half[..], &health[..]].concat());
-    assert_failed(&half.health(), 70, &format!("not ready: no call comes to an end at {nowhere}"));
+    // Before the boutique's first call has come to an end, it is the boutique that is named.
+    let output = until("the boutique answers", || {
+        Some(half.health()).filter(|it| String::from_utf8_lossy(&it.stderr).contains(nowhere))
+    });
+    assert_failed(&output, 70, &format!("not ready: no call comes to an end at {nowhere}"));
     let gone = server.address.clone();
     drop(server);
     assert_failed(&mcpmon(&["demo-health", &gone], 0), 70, "no answer from http://127.0.0.1:");

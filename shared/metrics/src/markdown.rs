@@ -13,9 +13,14 @@ use crate::{Budgets, NO_TOOL};
 pub fn metrics_page() -> String {
     let mut page = String::from(INTRODUCTION);
     for (publisher, title) in PUBLISHERS {
-        writeln!(page, "\n## {title}\n\n| name | type | labels | meaning |\n|---|---|---|---|")
-            .expect("a String takes every write");
-        for family in ALL.iter().filter(|f| f.publisher == *publisher) {
+        writeln!(page, "\n## {title}\n").expect("a String takes every write");
+        let families: Vec<_> = ALL.iter().filter(|f| f.publisher == *publisher).collect();
+        if families.is_empty() {
+            page.push_str(NONE_OF_ITS_OWN);
+            continue;
+        }
+        page.push_str("| name | type | labels | meaning |\n|---|---|---|---|\n");
+        for family in families {
             row(&mut page, family);
         }
     }
@@ -41,6 +46,12 @@ A finished call is written once, so at rest, for each server and tool:
   their own add to it.
 
 Sizes are optional, so the `_count` of a size may be smaller.
+";
+
+/// In the place of a table; only the tap has none.
+const NONE_OF_ITS_OWN: &str = "\
+With `--metrics` it serves the families of mcp-exporter that are about calls itself, see
+[TAP.md](TAP.md#without-an-exporter).
 ";
 
 const PUBLISHERS: &[(Publisher, &str)] = &[

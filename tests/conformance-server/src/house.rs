@@ -1,11 +1,14 @@
 //! What all connections share. A stateless request has a handler of its own, so whatever must be
 //! found again by the next request lives here.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use rmcp::task_manager::TaskManager;
 use tokio::sync::broadcast;
+
+/// How many states are remembered; the oldest goes first.
+const STATES: usize = 1024;
 
 /// What open subscriptions are told.
 #[derive(Debug, Clone)]
@@ -16,7 +19,7 @@ pub(crate) enum Change {
 
 pub(crate) struct House {
     changes: broadcast::Sender<Change>,
-    states: Mutex<HashMap<String, usize>>,
+    states: Mutex<VecDeque<(String, usize)>>,
     pub(crate) tasks: TaskManager,
 }
 
@@ -42,16 +45,20 @@ impl House {
     /// signature: one that was tampered with is one that was never given out.
     pub(crate) fn remember(&self, round: usize) -> String {
         let state = format!("{:032x}", fastrand::u128(..));
-        self.states().insert(state.clone(), round);
+        let mut states = self.states();
+        if states.len() == STATES {
+            states.pop_front();
+        }
+        states.push_back((state.clone(), round));
         state
     }
 
     /// The round that a `requestState` stands for.
     pub(crate) fn recall(&self, state: &str) -> Option<usize> {
-        self.states().get(state).copied()
+        self.states().iter().find(|(known, _)| known == state).map(|(_, round)| *round)
     }
 
-    fn states(&self) -> std::sync::MutexGuard<'_, HashMap<String, usize>> {
+    fn states(&self) -> std::sync::MutexGuard<'_, VecDeque<(String, usize)>> {
         self.states.lock().expect("nothing panics while it holds the lock")
     }
 }
