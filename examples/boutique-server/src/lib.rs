@@ -83,10 +83,11 @@ pub struct Options {
 /// `MCP_EXPORTER_URL`.
 ///
 /// # Errors
-/// When the address cannot be listened on, or the environment names an unusable exporter.
+/// When the address cannot be listened on, the environment names an unusable exporter, or the system
+/// refuses the signal handlers.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let monitor = Monitor::from_env("boutique").context("cannot set up the monitor")?;
-    let stop = asked_to_stop(args.until_stdin_ends);
+    let stop = asked_to_stop(args.until_stdin_ends).context("cannot watch for signals")?;
     if args.stdio {
         serve_stdio(monitor.clone(), args.options, stop).await?;
     } else {
@@ -187,21 +188,24 @@ fn open_house(monitor: Monitor, options: Options) -> Arc<House> {
     Arc::new(House { monitor, simulation, workshop: Workshop::new() })
 }
 
-/// Done at SIGTERM, SIGINT, or, where the parent holds it, at the end of standard input.
-async fn asked_to_stop(until_stdin_ends: bool) {
+/// Done at SIGTERM and SIGINT, which are listened for from this call on, and, where the parent holds
+/// it, at the end of standard input.
+fn asked_to_stop(until_stdin_ends: bool) -> io::Result<impl Future<Output = ()> + Send + 'static> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be watched");
-    let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be watched");
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let stdin_ends = async {
         let mut scrap = [0; 64];
         let mut stdin = tokio::io::stdin();
         while matches!(stdin.read(&mut scrap).await, Ok(1..)) {}
     };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = stdin_ends, if until_stdin_ends => {}
-    }
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = stdin_ends, if until_stdin_ends => {}
+        }
+    })
 }
 
 fn pace(text: &str) -> Result<f64, String> {
