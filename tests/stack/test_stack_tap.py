@@ -14,6 +14,8 @@ from stack import ROOT, docker, until
 
 SERVER = "atelier"
 TOOLS = {"grade_pattern", "run_embroidery", "search_archive", "take_measurements"}
+# Where a call goes that does not succeed before the tap has seen a listing.
+UNPROVEN = {"_other"}
 DASHBOARDS = ROOT / "grafana" / "dashboards"
 
 
@@ -43,7 +45,7 @@ def test_its_calls_are_in_prometheus_however_they_end(demo):
         ("error", "grade_pattern"), ("error", "take_measurements"), ("cancelled", "run_embroidery"),
     }  # fmt: skip
     until(lambda: wanted <= demo.query(ends).keys(), 120, "each tool's calls, and each end")
-    assert {tool for _, tool in demo.query(ends)} == TOOLS
+    assert {tool for _, tool in demo.query(ends)} - UNPROVEN == TOOLS
     reasons = f'sum by (error_type, reason, tool_name) (mcp_errors_total{{server="{SERVER}"}}) > 0'
     assert {
         ("tool_error", "is_error", "grade_pattern"),
@@ -63,7 +65,7 @@ def test_its_calls_are_in_prometheus_however_they_end(demo):
 def test_the_dashboards_offer_it_and_have_something_to_show(demo):
     for file in ("devskyy_dashboard", "devskyy_tool", "devskyy_health"):
         assert SERVER in offered(demo, variables(file)["server"]), file
-    assert set(offered(demo, variables("devskyy_tool")["tool"])) == TOOLS
+    assert set(offered(demo, variables("devskyy_tool")["tool"])) - UNPROVEN == TOOLS
     empty = {title for title, expression in panels("devskyy_dashboard") if not demo.query(filled(expression))}
     # The server asks nobody to wait and limits nobody; alerts may fire or not.
     assert empty <= {"Firing alerts", "Alerts firing", "Queue depth", "Rate limits and timeouts"}
