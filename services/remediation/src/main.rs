@@ -24,7 +24,10 @@ fn main() -> ExitCode {
         })?;
         arguments.ask_one_thing().or_usage()?;
         let mut settings = arguments.settings()?;
-        let config = Config::of_service(&mut settings);
+        // Whoever asks the service shares nothing with other replicas.
+        let asks = arguments.health || arguments.command.is_some();
+        let config =
+            if asks { Config::read(&mut settings) } else { Config::of_service(&mut settings) };
         let logging = Logging::from_settings(&mut settings, "info,actix_server=warn");
         let mut token = |scope| settings.secret(&format!("remediation.{scope}_token"), "");
         let tokens = Tokens { read: token("read"), operate: token("operate") };

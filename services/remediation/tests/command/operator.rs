@@ -33,6 +33,14 @@ fn a_configuration_is_checked() {
 }
 
 #[test]
+fn without_a_configuration_the_prototype_s_rules_answer() {
+    let asked = r#"{"component":"api","failure":"connection_refused"}"#;
+    let told = Setup::new().bare(&["explain", "-", "--offline"], asked);
+    let words = "Decision: skip: no_target (rule api acts on `devskyy-mcp`, which is not listed)";
+    assert!(ends(&told, 0).contains(words), "{told:?}");
+}
+
+#[test]
 fn without_the_service_the_configuration_answers() {
     let setup = Setup::new();
     let offline = setup.run(&["explain", "-", "--offline"], ASKED);
