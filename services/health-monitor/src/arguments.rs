@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use mcp_health_monitor::SECTIONS;
 use mcp_health_monitor::config::COMPONENTS;
+use mcpmon_bootstrap::process::{self, TwoThings};
 use mcpmon_bootstrap::{ConfigErrors, Settings, Sources};
 
 /// What is checked where nobody named anything.
@@ -86,24 +87,20 @@ pub(crate) enum Maintenance {
     List,
 }
 
-/// Two things are asked for at a time.
-#[derive(Debug, thiserror::Error)]
-#[error("{0} does something else than the command behind it; expected one of the two")]
-pub(crate) struct TwoThings(&'static str);
-
 impl Arguments {
-    /// What clap cannot see: a command stands beside an option that is one.
+    /// See [`process::one_request`].
     ///
     /// # Errors
-    /// When both are there.
-    pub(crate) fn ask_one_thing(&self) -> Result<(), TwoThings> {
-        let flags = [
-            ("--once", self.once),
-            ("--check-config", self.check_config),
-            ("--health", self.health),
-        ];
-        let given = flags.into_iter().find(|(_, given)| *given && self.command.is_some());
-        given.map_or(Ok(()), |(flag, _)| Err(TwoThings(flag)))
+    /// When a command stands beside an option that is a request itself.
+    pub(crate) fn one_request(&self) -> Result<(), TwoThings> {
+        process::one_request(
+            self.command.is_some(),
+            &[
+                ("--once", self.once),
+                ("--check-config", self.check_config),
+                ("--health", self.health),
+            ],
+        )
     }
 
     /// The settings of this command line, the environment and the file.
@@ -184,10 +181,10 @@ mod tests {
     #[test]
     fn a_command_stands_alone() {
         let parse = |words: &[&str]| Arguments::try_parse_from([&["m"], words].concat()).unwrap();
-        assert!(parse(&["--config", "f", "ack", "api"]).ask_one_thing().is_ok());
+        assert!(parse(&["--config", "f", "ack", "api"]).one_request().is_ok());
         for flag in ["--once", "--check-config", "--health"] {
-            assert!(parse(&[flag]).ask_one_thing().is_ok());
-            let error = parse(&[flag, "ack", "api"]).ask_one_thing().unwrap_err();
+            assert!(parse(&[flag]).one_request().is_ok());
+            let error = parse(&[flag, "ack", "api"]).one_request().unwrap_err();
             assert!(error.to_string().starts_with(flag));
         }
     }

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
             let _ = error.print();
             Exit::printed(if error.use_stderr() { process::USAGE } else { 0 })
         })?;
-        arguments.ask_one_thing().or_usage()?;
+        arguments.one_request().or_usage()?;
         let mut settings = arguments.settings()?;
         let config = Config::read(&mut settings);
         let quiet = if arguments.once { "error" } else { "info,actix_server=warn,rmcp=off" };

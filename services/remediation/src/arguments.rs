@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use mcp_remediation::SECTIONS;
+use mcpmon_bootstrap::process::{self, TwoThings};
 use mcpmon_bootstrap::{ConfigErrors, Settings, Sources};
 
 /// Repairs known failures: guarded, verified and on record.
@@ -73,20 +74,16 @@ pub(crate) enum Command {
     CloseCircuit { component: String },
 }
 
-/// Two things are asked for at a time.
-#[derive(Debug, thiserror::Error)]
-#[error("{0} does something else than the command behind it; expected one of the two")]
-pub(crate) struct TwoThings(&'static str);
-
 impl Arguments {
-    /// What clap cannot see: a command stands beside an option that is one.
+    /// See [`process::one_request`].
     ///
     /// # Errors
-    /// When both are there.
-    pub(crate) fn ask_one_thing(&self) -> Result<(), TwoThings> {
-        let flags = [("--check-config", self.check_config), ("--health", self.health)];
-        let given = flags.into_iter().find(|(_, given)| *given && self.command.is_some());
-        given.map_or(Ok(()), |(flag, _)| Err(TwoThings(flag)))
+    /// When a command stands beside an option that is a request itself.
+    pub(crate) fn one_request(&self) -> Result<(), TwoThings> {
+        process::one_request(
+            self.command.is_some(),
+            &[("--check-config", self.check_config), ("--health", self.health)],
+        )
     }
 
     /// The settings of this command line, the environment and the file.

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
             let _ = error.print();
             Exit::printed(if error.use_stderr() { process::USAGE } else { 0 })
         })?;
-        arguments.ask_one_thing().or_usage()?;
+        arguments.one_request().or_usage()?;
         let mut settings = arguments.settings()?;
         // Whoever asks the service shares nothing with other replicas.
         let asks = arguments.health || arguments.command.is_some();

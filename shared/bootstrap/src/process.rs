@@ -107,6 +107,21 @@ pub fn run(main: impl FnOnce() -> Result<(), Exit>) -> ExitCode {
     ExitCode::from(exit.code)
 }
 
+/// Two things were asked for at a time.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} does something else than the command behind it; expected one of the two")]
+pub struct TwoThings(&'static str);
+
+/// What clap cannot see: no command stands beside one of these options, which are whole requests
+/// themselves.
+///
+/// # Errors
+/// The first of the options that is given beside a command.
+pub fn one_request(has_command: bool, options: &[(&'static str, bool)]) -> Result<(), TwoThings> {
+    let beside = options.iter().find(|(_, given)| *given && has_command);
+    beside.map_or(Ok(()), |(option, _)| Err(TwoThings(option)))
+}
+
 /// The one line on standard output, for people and for programs that asked for port 0. Whoever
 /// reads it may send requests and signals from then on.
 pub fn announce(address: SocketAddr) {
