@@ -19,4 +19,6 @@ with running_tap(os.environ["MCP_EXPORTER_URL"], f"shop={url}") as tap:
         environment["MCPMON_IN_PLACE"] = tap
     else:
         url = tap + server.path
-    sys.exit(subprocess.run([*command, url], env=environment).returncode)
+    client = subprocess.run([*command, url], env=environment)
+# Not before the tap has ended: it delivers what it saw when it is told to end.
+sys.exit(client.returncode)
