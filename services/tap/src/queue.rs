@@ -4,8 +4,9 @@
 //! its reply can exist, and the queue's order is the order of cause and effect. Waking the
 //! observer is a system call, so it happens *after* the write. The copy goes into one growing
 //! buffer that the observer swaps for an empty one; a message costs no allocation, and under
-//! load the observer wakes once in 20 ms and not once a message. When the queue is full the
-//! chunk is dropped and counted, and the next one is preceded by a gap.
+//! load the observer wakes once in 20 ms, or when so much has gathered as a processor's cache
+//! holds, and not once a message. When the queue is full the chunk is dropped and counted, and
+//! the next one is preceded by a gap.
 
 use std::fmt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,8 +18,9 @@ use crate::observer::http::{Answered, Asked, Fate};
 /// How many bytes wait for the observer before chunks are dropped.
 pub const LIMIT: usize = 16 * 1024 * 1024;
 
-/// How long the observer lets chunks gather after it was woken.
+/// How long the observer lets chunks gather after it was woken, and how many bytes.
 const LINGER: Duration = Duration::from_millis(20);
+const GATHERED: usize = 128 * 1024;
 
 /// What a record costs beside its bytes, so that many tiny chunks are bounded too.
 const RECORD_COST: usize = size_of::<Record>();
@@ -127,7 +129,33 @@ impl fmt::Debug for Batch {
 
 impl State {
     fn is_urgent(&self, limit: usize) -> bool {
-        self.finished || self.batch.cost() > limit / 2
+        self.finished || self.batch.cost() > GATHERED.min(limit / 2)
+    }
+
+    /// Copies a chunk, if there is room for it. True when it made the batch urgent.
+    fn push(
+        &mut self,
+        exchange: u64,
+        direction: Direction,
+        at: Duration,
+        bytes: &[u8],
+        limit: usize,
+    ) -> bool {
+        let was_urgent = self.is_urgent(limit);
+        if self.batch.cost() + bytes.len() + 2 * RECORD_COST > limit {
+            self.gap[direction as usize] = true;
+            self.dropped.chunks += 1;
+            self.dropped.bytes += bytes.len() as u64;
+        } else {
+            if std::mem::take(&mut self.gap[direction as usize]) {
+                self.batch.records.push(Record { exchange, direction, at, kind: Kind::Gap });
+            }
+            grow(&mut self.batch.bytes, bytes.len(), limit);
+            self.batch.bytes.extend_from_slice(bytes);
+            let kind = Kind::Bytes(bytes.len());
+            self.batch.records.push(Record { exchange, direction, at, kind });
+        }
+        !was_urgent && self.is_urgent(limit)
     }
 }
 
@@ -144,28 +172,18 @@ impl Queue {
 
     /// Copies a chunk, or counts it as dropped when the queue is full. Never waits for space.
     pub fn push(&self, direction: Direction, at: Duration, bytes: &[u8]) -> Wake {
-        self.push_of(0, direction, at, bytes)
+        let mut state = self.lock();
+        let urgent = state.push(0, direction, at, bytes, self.limit);
+        // Whoever comes next wakes, too: this one may be held up in its write.
+        Wake(state.asleep || urgent)
     }
 
-    /// The same for the bytes of an HTTP exchange. A gap is everybody's in that direction: who
-    /// lost the bytes that found no room is not remembered.
+    /// The same for the bytes of an HTTP exchange, whose caller wakes at once. A gap is everybody's
+    /// in that direction: who lost the bytes that found no room is not remembered.
     pub fn push_of(&self, exchange: u64, direction: Direction, at: Duration, bytes: &[u8]) -> Wake {
         let mut state = self.lock();
-        let was_urgent = state.is_urgent(self.limit);
-        if state.batch.cost() + bytes.len() + 2 * RECORD_COST > self.limit {
-            state.gap[direction as usize] = true;
-            state.dropped.chunks += 1;
-            state.dropped.bytes += bytes.len() as u64;
-        } else {
-            if std::mem::take(&mut state.gap[direction as usize]) {
-                state.batch.records.push(Record { exchange, direction, at, kind: Kind::Gap });
-            }
-            grow(&mut state.batch.bytes, bytes.len(), self.limit);
-            state.batch.bytes.extend_from_slice(bytes);
-            let kind = Kind::Bytes(bytes.len());
-            state.batch.records.push(Record { exchange, direction, at, kind });
-        }
-        Wake(state.asleep || (!was_urgent && state.is_urgent(self.limit)))
+        let urgent = state.push(exchange, direction, at, bytes, self.limit);
+        Wake(std::mem::take(&mut state.asleep) || urgent)
     }
 
     /// Says that a direction ended. Always finds room.
@@ -184,7 +202,7 @@ impl Queue {
         }
         let kind = Kind::Asked(asked);
         state.batch.records.push(Record { exchange, direction: Direction::ToServer, at, kind });
-        Some(Wake(state.asleep))
+        Some(Wake(std::mem::take(&mut state.asleep)))
     }
 
     /// Adds a record that has no bytes. Always finds room: there are a few for each exchange that
@@ -195,7 +213,7 @@ impl Queue {
             state.batch.records.push(Record { kind: Kind::Gap, ..record });
         }
         state.batch.records.push(record);
-        Wake(state.asleep)
+        Wake(std::mem::take(&mut state.asleep))
     }
 
     /// Wakes the observer, if `push` found it asleep or the queue filling.
@@ -336,5 +354,19 @@ mod tests {
     fn only_a_sleeping_observer_needs_a_wake() {
         let queue = Queue::new(LIMIT);
         assert_eq!(queue.push(Direction::ToServer, AT, b"x"), Wake(false));
+        queue.lock().asleep = true;
+        // A pump may be held up before it wakes anybody; an exchange wakes at once, and once.
+        assert_eq!(queue.push(Direction::ToServer, AT, b"x"), Wake(true));
+        assert_eq!(queue.push(Direction::ToClient, AT, b"x"), Wake(true));
+        assert_eq!(queue.push_of(1, Direction::ToServer, AT, b"x"), Wake(true));
+        assert_eq!(queue.push_of(1, Direction::ToServer, AT, b"x"), Wake(false));
+    }
+
+    #[test]
+    fn what_has_gathered_is_worth_a_wake_once() {
+        let queue = Queue::new(LIMIT);
+        let chunk = [0; GATHERED / 2];
+        let wakes = [(); 4].map(|()| queue.push(Direction::ToServer, AT, &chunk));
+        assert_eq!(wakes, [Wake(false), Wake(true), Wake(false), Wake(false)]);
     }
 }

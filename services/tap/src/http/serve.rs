@@ -1,8 +1,8 @@
 //! The listener: a few threads, each with a runtime of its own, so that an exchange never changes
-//! its thread.
+//! its thread. The first one accepts, and gives each connection to the thread with the fewest.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -10,9 +10,8 @@ use std::time::Duration;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::runtime;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -36,21 +35,47 @@ pub struct Server {
     threads: Vec<JoinHandle<io::Result<()>>>,
 }
 
+/// The way to a thread that serves.
+#[derive(Debug)]
+struct Lane {
+    give: mpsc::UnboundedSender<Given>,
+    /// Each of its connections holds one more.
+    seat: Arc<()>,
+}
+
+/// A connection on its way to its thread.
+type Given = (TcpStream, Arc<()>);
+
 /// Serves what comes to `listener`.
 ///
 /// # Errors
 /// When the system has no thread or descriptor left.
 pub fn serve(listener: &TcpListener, shared: &Arc<Shared>) -> io::Result<Server> {
-    listener.set_nonblocking(true)?;
     let (stop, stopped) = watch::channel(false);
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let threads = (0..cores.min(MAX_THREADS))
-        .map(|number| {
-            let (listener, shared) = (listener.try_clone()?, Arc::clone(shared));
-            let stopped = stopped.clone();
+    let (lanes, given): (Vec<_>, Vec<_>) = (0..cores.min(MAX_THREADS))
+        .map(|_| {
+            let (give, given) = mpsc::unbounded_channel();
+            (Lane { give, seat: Arc::default() }, given)
+        })
+        .unzip();
+    listener.set_nonblocking(true)?;
+    let mut accepting = Some((listener.try_clone()?, lanes));
+    let threads = given
+        .into_iter()
+        .enumerate()
+        .map(|(number, given)| {
+            let (accepting, stopped) = (accepting.take(), stopped.clone());
+            let hosted = host(given, Arc::clone(shared), stopped.clone());
             let run = move || {
                 let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-                runtime.block_on(accept(listener, shared, stopped))
+                runtime.block_on(async {
+                    let accepted = async {
+                        let Some((listener, lanes)) = accepting else { return Ok(()) };
+                        accept(listener, lanes, stopped).await
+                    };
+                    tokio::join!(accepted, hosted).0
+                })
             };
             thread::Builder::new().name(format!("http-{number}")).spawn(run)
         })
@@ -77,32 +102,56 @@ impl Server {
     }
 }
 
+/// Accepts until the tap was told to end; then the threads get no more.
 async fn accept(
     listener: TcpListener,
-    shared: Arc<Shared>,
+    lanes: Vec<Lane>,
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = told(&mut stopped) => return Ok(()),
+        };
+        match accepted.and_then(|(stream, _)| stream.into_std()) {
+            Ok(stream) => {
+                let freest = lanes.iter().min_by_key(|lane| Arc::strong_count(&lane.seat));
+                if let Some(Lane { give, seat }) = freest {
+                    // A thread that is gone has said why.
+                    _ = give.send((stream, Arc::clone(seat)));
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "no connection could be accepted");
+                sleep(REST).await;
+            }
+        }
+    }
+}
+
+/// Serves the connections that one thread is given.
+async fn host(
+    mut given: mpsc::UnboundedReceiver<Given>,
+    shared: Arc<Shared>,
+    stopped: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(converse(stream, Arc::clone(&shared), stopped.clone()));
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "no connection could be accepted");
-                    sleep(REST).await;
-                }
-            },
+            next = given.recv() => {
+                let Some((stream, seat)) = next else { break };
+                let (shared, stopped) = (Arc::clone(&shared), stopped.clone());
+                connections.spawn(async move {
+                    converse(stream, shared, stopped).await;
+                    drop(seat);
+                });
+            }
             Some(_) = connections.join_next() => {}
-            () = told(&mut stopped) => break,
         }
     }
-    drop(listener);
     // Each has a deadline of its own.
     while connections.join_next().await.is_some() {}
-    Ok(())
 }
 
 /// Returns when the tap was told to end; without the value, which must not be held.
@@ -113,17 +162,20 @@ async fn told(stopped: &mut watch::Receiver<bool>) {
 
 /// Serves one client's connection until either side closes it.
 async fn converse(stream: TcpStream, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection was gone at once");
-        return;
-    }
+    let stream = match stream.set_nodelay(true).and_then(|()| stream.try_into()) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%error, "a connection was gone at once"),
+    };
     let client = Client::new(shared);
     let connection = Builder::new()
         .preserve_header_case(true)
         // The server's own date, or its lack of one, passes.
         .auto_date_header(false)
         .header_read_timeout(None)
-        .serve_connection(TokioIo::new(stream), service_fn(|request| client.handle(request)));
+        .serve_connection(
+            TokioIo::<tokio::net::TcpStream>::new(stream),
+            service_fn(|request| client.handle(request)),
+        );
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -137,5 +189,35 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>, mut stopped: watch::Re
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a client's connection broke");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_goes_to_the_thread_with_the_fewest() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let [(first, mut to_first), (second, mut to_second)] = [(); 2].map(|()| {
+            let (give, given) = mpsc::unbounded_channel();
+            (Lane { give, seat: Arc::default() }, given)
+        });
+        let (_stop, stopped) = watch::channel(false);
+        let accepting = tokio::spawn(accept(listener, vec![first, second], stopped));
+        let connect = || tokio::net::TcpStream::connect(address);
+
+        let mut clients = vec![connect().await.unwrap(), connect().await.unwrap()];
+        let (_kept, left) = (to_first.recv().await.unwrap(), to_second.recv().await.unwrap());
+        drop(left);
+        clients.push(connect().await.unwrap());
+        let _kept_too = to_second.recv().await.unwrap();
+        clients.push(connect().await.unwrap());
+        // As many each: the first of them.
+        assert!(to_first.recv().await.is_some());
+        assert!(to_second.try_recv().is_err());
+        accepting.abort();
     }
 }

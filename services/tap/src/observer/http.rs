@@ -19,6 +19,7 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use fnv::FnvBuildHasher;
 use mcpmon_metrics::label::{AuthFailure, LimitType, Transport};
 use mcpmon_metrics::{Ending, Event};
 
@@ -48,7 +49,8 @@ const LOOK: Duration = Duration::from_secs(15);
 pub struct HttpObserver<S> {
     observer: Observer<S>,
     marks: Marks,
-    exchanges: HashMap<u64, Exchange>,
+    /// By their number, which the data path gives. Boxed, for each step takes one out and puts it back.
+    exchanges: HashMap<u64, Box<Exchange>, FnvBuildHasher>,
     sessions: Sessions,
     /// The event streams of HTTP+SSE, by the mark of their endpoint.
     channels: HashMap<u64, ConnectionId>,
@@ -75,7 +77,7 @@ impl<S: EventSink> HttpObserver<S> {
         Self {
             observer: Observer::new(sink),
             marks,
-            exchanges: HashMap::new(),
+            exchanges: HashMap::default(),
             sessions: Sessions::default(),
             channels: HashMap::new(),
             streams: HashSet::new(),
@@ -117,7 +119,8 @@ impl<S: EventSink> HttpObserver<S> {
         {
             state.version = Some(version);
         }
-        self.exchanges.insert(id, Exchange::new(connection, place, asked, at));
+        let exchange = Exchange::new(connection, place, asked, at);
+        self.exchanges.insert(id, Box::new(exchange));
     }
 
     /// The head of an exchange's response.

@@ -30,7 +30,11 @@ pub(crate) fn elements<'a>(json: &'a str, each: impl FnMut(&'a RawValue)) -> Opt
 
 /// The text of a JSON string.
 pub(crate) fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
+    // Ids are asked for their text, and most are numbers: an error would be made for each.
     let json = raw?.get();
+    if !json.starts_with('"') {
+        return None;
+    }
     // A string without escapes can be borrowed, and most have none.
     match serde_json::from_str::<&str>(json) {
         Ok(text) => Some(Cow::Borrowed(text)),
