@@ -3,6 +3,7 @@
 //! failure. `docs/BENCHMARKS.md` explains the method and keeps the figures of the last full run.
 
 mod coordination;
+mod cores;
 mod debian;
 mod detect;
 mod echo;

@@ -13,8 +13,9 @@ use std::time::Duration;
 use anyhow::ensure;
 use tokio::time::Instant;
 
-use self::cast::{Cast, Cores};
+use self::cast::Cast;
 use self::session::{Endpoint, Session};
+use crate::cores::Cores;
 use crate::report::{Limit, Report};
 use crate::round_trips::{RoundTrips, table};
 use crate::rounds::{Rounds, Samples, Variant};
@@ -40,7 +41,8 @@ struct Load {
 
 const ALONE: Load = Load { clients: 1, calls: 1_000, calls_of_python: 60 };
 const FEW: Load = Load { clients: 8, calls: 250, calls_of_python: 10 };
-const MANY: Load = Load { clients: 32, calls: 100, calls_of_python: 4 };
+/// So many calls that 32 threads' start, and the time in which not all of them still call, are little.
+const MANY: Load = Load { clients: 32, calls: 400, calls_of_python: 4 };
 
 pub(crate) fn run() -> anyhow::Result<Report> {
     let mut report = Report::new("tap-http");
@@ -110,7 +112,8 @@ fn tell(report: &mut Report, cores: Cores, load: Load, samples: &[Samples<RoundT
         let added = tapped.p99().beyond(&direct.p99());
         report.budget(format!("added to the p99, {told}"), added, Limit::AtMost(150.0, "µs"));
     }
-    if clients == MANY.clients {
+    // Where all share two cores, both carry client and server, which is half of the work.
+    if clients == MANY.clients && cores == Cores::Apart {
         let ratio = tapped.per_second().ratio_to(&peer.per_second());
         let what = format!("over crates.io mcp-proxy, requests/s of {clients} clients, {told}");
         report.budget(what, ratio, Limit::AtLeast(2.0, "×"));

@@ -2,22 +2,10 @@
 
 use std::process::Command;
 
+use crate::cores::{self, Cores, OTHER};
 use crate::peers::{self, Listening};
 use crate::process::{self, Running};
 use crate::product;
-
-/// Where the programs run. A thread that wakes another on its own core hands over in a few
-/// microseconds; on another core of a virtual machine it takes several times as long. Which it is,
-/// the scheduler decides anew all the time, and it is no work of the programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cores {
-    /// Client, server and what is between them share one: what is measured is their work.
-    One,
-    /// What is between them has another core than they.
-    Apart,
-    /// Where the scheduler puts them.
-    Any,
-}
 
 /// The programs, and where they listen.
 #[derive(Debug)]
@@ -37,34 +25,6 @@ pub(super) struct Cast {
     pub(super) python: Listening,
 }
 
-/// The core of client and server, where they have one.
-const ENDS: usize = 1;
-const OTHER: usize = 0;
-
-impl Cores {
-    /// The core of the client's threads.
-    pub(super) fn of_client(self) -> Option<usize> {
-        (self != Self::Any).then_some(ENDS)
-    }
-
-    fn of_middle(self) -> Option<usize> {
-        match self {
-            Self::One => Some(ENDS),
-            Self::Apart => Some(OTHER),
-            Self::Any => None,
-        }
-    }
-
-    /// How a table calls it.
-    pub(super) fn told(self) -> &'static str {
-        match self {
-            Self::One => "all on one core",
-            Self::Apart => "what is between client and server on another core",
-            Self::Any => "on any core",
-        }
-    }
-}
-
 impl Cast {
     pub(super) fn start(cores: Cores) -> anyhow::Result<Self> {
         let middle = cores.of_middle();
@@ -76,8 +36,8 @@ impl Cast {
         let (relay, relayed) = serve(middle, relay)?;
         let (tap, tapped) = serve(middle, product::tapped_http(&exporter, &direct, true)?)?;
         let (blind, unobserved) = serve(middle, product::tapped_http(&exporter, &direct, false)?)?;
-        let theirs = peers::crate_before(&direct, |command| on(middle, command))?;
-        let python = peers::python_bridge_to_stdio(|command| on(middle, command))?;
+        let theirs = peers::crate_before(&direct, |command| cores::on(middle, command))?;
+        let python = peers::python_bridge_to_stdio(|command| cores::on(middle, command))?;
         Ok(Self {
             _exporter: exporter_process,
             _origin: origin,
@@ -96,12 +56,5 @@ impl Cast {
 }
 
 fn serve(core: Option<usize>, command: Command) -> anyhow::Result<(Running, String)> {
-    product::serve(&mut on(core, command))
-}
-
-fn on(core: Option<usize>, command: Command) -> Command {
-    match core {
-        Some(core) => process::pinned(core, &command),
-        None => command,
-    }
+    product::serve(&mut cores::on(core, command))
 }
