@@ -58,6 +58,23 @@ pub enum Kind {
     Ended(Fate),
 }
 
+/// What is told of an HTTP exchange at a time: bytes, and what comes before and after them.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'b> {
+    /// The exchange.
+    pub exchange: u64,
+    /// Which way the bytes go.
+    pub direction: Direction,
+    /// When all of it came.
+    pub at: Duration,
+    /// What they follow.
+    pub before: Option<Kind>,
+    /// They themselves; none is as good as nothing.
+    pub bytes: &'b [u8],
+    /// What follows them.
+    pub after: Option<Kind>,
+}
+
 /// Records and their bytes, in order.
 #[derive(Default)]
 pub struct Batch {
@@ -132,30 +149,43 @@ impl State {
         self.finished || self.batch.cost() > GATHERED.min(limit / 2)
     }
 
-    /// Copies a chunk, if there is room for it. True when it made the batch urgent.
-    fn push(
-        &mut self,
-        exchange: u64,
-        direction: Direction,
-        at: Duration,
-        bytes: &[u8],
-        limit: usize,
-    ) -> bool {
-        let was_urgent = self.is_urgent(limit);
-        if self.batch.cost() + bytes.len() + 2 * RECORD_COST > limit {
-            self.gap[direction as usize] = true;
-            self.dropped.chunks += 1;
-            self.dropped.bytes += bytes.len() as u64;
-        } else {
-            if std::mem::take(&mut self.gap[direction as usize]) {
-                self.batch.records.push(Record { exchange, direction, at, kind: Kind::Gap });
-            }
+    fn has_room(&self, length: usize, limit: usize) -> bool {
+        self.batch.cost() + length + 4 * RECORD_COST <= limit
+    }
+
+    /// Adds a record, which always finds room, after the gap if there is one.
+    fn record(&mut self, record: Record) {
+        if std::mem::take(&mut self.gap[record.direction as usize]) {
+            self.batch.records.push(Record { kind: Kind::Gap, ..record });
+        }
+        self.batch.records.push(record);
+    }
+
+    /// Copies a chunk, if there is room for it.
+    fn chunk(&mut self, chunk: Record, bytes: &[u8], limit: usize) {
+        if self.has_room(bytes.len(), limit) {
+            self.record(chunk);
             grow(&mut self.batch.bytes, bytes.len(), limit);
             self.batch.bytes.extend_from_slice(bytes);
-            let kind = Kind::Bytes(bytes.len());
-            self.batch.records.push(Record { exchange, direction, at, kind });
+        } else {
+            self.gap[chunk.direction as usize] = true;
+            self.dropped.chunks += 1;
+            self.dropped.bytes += bytes.len() as u64;
         }
-        !was_urgent && self.is_urgent(limit)
+    }
+
+    fn tell(&mut self, told: &Told<'_>, limit: usize) -> Wake {
+        let Told { exchange, direction, at, before, bytes, after } = *told;
+        let was_urgent = self.is_urgent(limit);
+        let record = |kind| Record { exchange, direction, at, kind };
+        before.into_iter().for_each(|kind| self.record(record(kind)));
+        if !bytes.is_empty() {
+            self.chunk(record(Kind::Bytes(bytes.len())), bytes, limit);
+        }
+        after.into_iter().for_each(|kind| self.record(record(kind)));
+        let urgent = !was_urgent && self.is_urgent(limit);
+        // Who tells of an exchange wakes at once, so one of them is enough.
+        Wake(std::mem::take(&mut self.asleep) || urgent)
     }
 }
 
@@ -173,47 +203,36 @@ impl Queue {
     /// Copies a chunk, or counts it as dropped when the queue is full. Never waits for space.
     pub fn push(&self, direction: Direction, at: Duration, bytes: &[u8]) -> Wake {
         let mut state = self.lock();
-        let urgent = state.push(0, direction, at, bytes, self.limit);
+        let was_urgent = state.is_urgent(self.limit);
+        let chunk = Record { exchange: 0, direction, at, kind: Kind::Bytes(bytes.len()) };
+        state.chunk(chunk, bytes, self.limit);
         // Whoever comes next wakes, too: this one may be held up in its write.
-        Wake(state.asleep || urgent)
-    }
-
-    /// The same for the bytes of an HTTP exchange, whose caller wakes at once. A gap is everybody's
-    /// in that direction: who lost the bytes that found no room is not remembered.
-    pub fn push_of(&self, exchange: u64, direction: Direction, at: Duration, bytes: &[u8]) -> Wake {
-        let mut state = self.lock();
-        let urgent = state.push(exchange, direction, at, bytes, self.limit);
-        Wake(std::mem::take(&mut state.asleep) || urgent)
+        Wake(state.asleep || (!was_urgent && state.is_urgent(self.limit)))
     }
 
     /// Says that a direction ended. Always finds room.
     pub fn close(&self, direction: Direction, at: Duration) {
-        let _ = self.tell(Record { exchange: 0, direction, at, kind: Kind::Closed });
+        self.lock().record(Record { exchange: 0, direction, at, kind: Kind::Closed });
         self.wake.notify_one();
     }
 
     /// Begins to observe an exchange; none when there is no room, and so no use in telling more
     /// of it.
-    pub fn begin(&self, exchange: u64, at: Duration, asked: Asked) -> Option<Wake> {
+    pub fn begin(&self, told: &Told<'_>) -> Option<Wake> {
         let mut state = self.lock();
-        if state.batch.cost() + 2 * RECORD_COST > self.limit {
-            state.dropped.chunks += 1;
-            return None;
+        if state.has_room(told.bytes.len(), self.limit) {
+            return Some(state.tell(told, self.limit));
         }
-        let kind = Kind::Asked(asked);
-        state.batch.records.push(Record { exchange, direction: Direction::ToServer, at, kind });
-        Some(Wake(std::mem::take(&mut state.asleep)))
+        state.dropped.chunks += 1;
+        state.dropped.bytes += told.bytes.len() as u64;
+        None
     }
 
-    /// Adds a record that has no bytes. Always finds room: there are a few for each exchange that
-    /// [began](Queue::begin), and those are bounded.
-    pub fn tell(&self, record: Record) -> Wake {
-        let mut state = self.lock();
-        if std::mem::take(&mut state.gap[record.direction as usize]) {
-            state.batch.records.push(Record { kind: Kind::Gap, ..record });
-        }
-        state.batch.records.push(record);
-        Wake(std::mem::take(&mut state.asleep))
+    /// Goes on with an exchange that [began](Queue::begin). A full queue drops its bytes and not
+    /// its records, of which there are a few for each. A gap is everybody's in that direction: who
+    /// lost the bytes is not remembered.
+    pub fn tell(&self, told: &Told<'_>) -> Wake {
+        self.lock().tell(told, self.limit)
     }
 
     /// Wakes the observer, if `push` found it asleep or the queue filling.
@@ -279,6 +298,11 @@ mod tests {
 
     const AT: Duration = Duration::from_secs(1);
 
+    fn told(before: Kind, bytes: &[u8]) -> Told<'_> {
+        let (direction, after) = (Direction::ToClient, Some(Kind::Closed));
+        Told { exchange: 1, direction, at: AT, before: Some(before), bytes, after }
+    }
+
     fn kinds(batch: &Batch) -> Vec<(Kind, Vec<u8>)> {
         batch.iter().map(|(record, bytes)| (record.kind, bytes.to_vec())).collect()
     }
@@ -313,6 +337,18 @@ mod tests {
         let _ = queue.push(Direction::ToServer, AT, b"later");
         let second = queue.take(first, None).unwrap();
         assert_eq!(kinds(&second), [(Kind::Gap, vec![]), (Kind::Bytes(5), b"later".to_vec())]);
+    }
+
+    #[test]
+    fn an_exchange_loses_bytes_in_a_full_queue_and_begins_in_none() {
+        let queue = Queue::new(1024);
+        let told = told(Kind::Ended(Fate::Whole), &[0; 4096]);
+        assert_eq!(queue.begin(&told), None);
+        let _ = queue.tell(&told);
+        assert_eq!(queue.dropped(), Dropped { chunks: 2, bytes: 8192 });
+        let batch = queue.take(Batch::default(), None).unwrap();
+        let ended = (Kind::Ended(Fate::Whole), vec![]);
+        assert_eq!(kinds(&batch), [ended, (Kind::Gap, vec![]), (Kind::Closed, vec![])]);
     }
 
     #[test]
@@ -358,8 +394,8 @@ mod tests {
         // A pump may be held up before it wakes anybody; an exchange wakes at once, and once.
         assert_eq!(queue.push(Direction::ToServer, AT, b"x"), Wake(true));
         assert_eq!(queue.push(Direction::ToClient, AT, b"x"), Wake(true));
-        assert_eq!(queue.push_of(1, Direction::ToServer, AT, b"x"), Wake(true));
-        assert_eq!(queue.push_of(1, Direction::ToServer, AT, b"x"), Wake(false));
+        let told = told(Kind::Ended(Fate::Whole), b"x");
+        assert_eq!((queue.tell(&told), queue.tell(&told)), (Wake(true), Wake(false)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
@@ -11,7 +11,6 @@ use tokio::time::timeout;
 use super::connect::broken;
 use super::endpoint::Endpoint;
 use super::watch::{Copier, Watch};
-use crate::observer::Direction;
 use crate::observer::http::Fate;
 
 /// How long a body may take that is read for nobody.
@@ -21,8 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Upload {
     inner: Incoming,
-    /// Until the body was passed on.
+    /// What had come with the head. Most bodies come whole with it.
+    begun: Option<Result<Frame<Bytes>, hyper::Error>>,
+    /// Until the body was read.
     copier: Option<Copier>,
+    read: bool,
 }
 
 /// A response's body, to the client.
@@ -35,10 +37,29 @@ pub(super) enum Download {
 }
 
 impl Upload {
-    pub(super) fn new(inner: Incoming, copier: Option<Copier>) -> Self {
-        let mut upload = Self { inner, copier };
-        upload.look();
-        upload
+    pub(super) fn new(mut inner: Incoming) -> Self {
+        // Whoever sends it on asks again and is woken.
+        let mut context = Context::from_waker(Waker::noop());
+        let begun = Pin::new(&mut inner).poll_frame(&mut context);
+        let read = inner.is_end_stream() || matches!(begun, Poll::Ready(None));
+        let begun = if let Poll::Ready(Some(frame)) = begun { Some(frame) } else { None };
+        Self { inner, begun, copier: None, read }
+    }
+
+    /// The bytes that had come with the head, which the observer gets with it.
+    pub(super) fn begun(&self) -> &[u8] {
+        let frame = self.begun.as_ref().and_then(|begun| begun.as_ref().ok());
+        frame.and_then(Frame::data_ref).map_or(&[], |bytes| bytes)
+    }
+
+    /// Whether they are all.
+    pub(super) fn is_read(&self) -> bool {
+        self.read
+    }
+
+    /// Copies all that is still to come.
+    pub(super) fn observe(&mut self, copier: Option<Copier>) {
+        self.copier = copier.filter(|_| !self.read);
     }
 
     /// Reads what nobody will get, as far as it comes soon.
@@ -51,13 +72,6 @@ impl Upload {
         // Late or not, the answer is the same.
         _ = timeout(PATIENCE, rest).await;
     }
-
-    /// Tells when the body is whole: nobody may ask for what comes after its last byte.
-    fn look(&mut self) {
-        if self.inner.is_end_stream() {
-            self.copier.take().iter().for_each(Copier::whole);
-        }
-    }
 }
 
 impl Body for Upload {
@@ -68,26 +82,37 @@ impl Body for Upload {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(begun) = self.begun.take() {
+            return Poll::Ready(Some(begun));
+        }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
-        match &frame {
-            Some(Ok(frame)) => {
-                if let (Some(copier), Some(bytes)) = (&self.copier, frame.data_ref()) {
-                    copier.bytes(Direction::ToServer, bytes);
-                }
-                self.look();
+        // Nobody may ask for what comes after the last byte.
+        let last = self.inner.is_end_stream() || frame.is_none();
+        if let Some(copier) = &self.copier {
+            match &frame {
+                Some(Ok(frame)) => copier.bytes(frame.data_ref().map_or(&[], |bytes| bytes), last),
+                Some(Err(_)) => {}
+                None => copier.bytes(&[], last),
             }
-            Some(Err(_)) => self.copier = None,
-            None => self.copier.take().iter().for_each(Copier::whole),
+        }
+        if last || matches!(frame, Some(Err(_))) {
+            self.copier = None;
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.begun.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let (begun, rest) = (self.begun().len() as u64, self.inner.size_hint());
+        let mut hint = SizeHint::new();
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + begun);
+        }
+        hint.set_lower(rest.lower() + begun);
+        hint
     }
 }
 
@@ -117,15 +142,18 @@ impl Body for Download {
             Self::Passing { inner, watch, endpoint } => (inner, watch, endpoint),
         };
         loop {
-            let frame = ready!(Pin::new(&mut *inner).poll_frame(context));
+            let Poll::Ready(frame) = Pin::new(&mut *inner).poll_frame(context) else {
+                watch.iter_mut().for_each(Watch::pause);
+                return Poll::Pending;
+            };
             if let Some(watch) = watch {
                 match &frame {
-                    Some(Ok(frame)) => frame.data_ref().into_iter().for_each(|b| watch.bytes(b)),
+                    Some(Ok(frame)) => {
+                        let bytes = frame.data_ref().map_or(&[][..], |bytes| bytes);
+                        watch.bytes(bytes, inner.is_end_stream());
+                    }
                     Some(Err(error)) => watch.end(Fate::Broken(broken(error))),
                     None => watch.end(Fate::Whole),
-                }
-                if inner.is_end_stream() {
-                    watch.end(Fate::Whole);
                 }
             }
             let Some(waiting) = endpoint else { return Poll::Ready(frame) };

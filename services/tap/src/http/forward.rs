@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, LOCATION};
+use hyper::http::request;
+use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use mcpmon_metrics::Ending;
 use tokio_rustls::TlsConnector;
@@ -85,19 +87,23 @@ impl Client {
         if let Err(refusal) = self.shared.hosts.check(request.headers()) {
             return Ok(say(refusal.status, &refusal.detail));
         }
-        let asked = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
+        let (parts, body) = request.into_parts();
+        let asked = parts.uri.path_and_query().cloned();
+        let asked = asked.as_ref().map_or("/", PathAndQuery::as_str);
         let found = self
             .shared
             .routes
             .iter()
             .enumerate()
-            .find_map(|(place, route)| Some((place, route, route.upstream.target(&asked)?)));
+            .find_map(|(place, route)| Some((place, route, route.upstream.target(asked)?)));
         let Some((place, route, target)) = found else {
             return Ok(say(StatusCode::NOT_FOUND, "no server is behind this path"));
         };
-        let mut watch = route.feed.as_ref().and_then(|feed| feed.begin(&request, &target));
-        let is_stream = *request.method() == Method::GET;
-        let request = match passing(request, route, &target, watch.as_ref()) {
+        let mut body = Upload::new(body);
+        let mut watch = route.feed.as_ref().and_then(|feed| feed.begin(&parts, &target, &body));
+        body.observe(watch.as_ref().map(Watch::copier));
+        let is_stream = parts.method == Method::GET;
+        let request = match passing(parts, body, route, &target) {
             Ok(request) => request,
             Err(error) => return Ok(say(StatusCode::BAD_REQUEST, &error.to_string())),
         };
@@ -160,12 +166,11 @@ impl Client {
 
 /// The request as the server gets it.
 fn passing(
-    request: Request<Incoming>,
+    mut parts: request::Parts,
+    body: Upload,
     route: &Route,
     target: &str,
-    watch: Option<&Watch>,
 ) -> Result<Request<Upload>, hyper::http::Error> {
-    let (mut parts, body) = request.into_parts();
     if parts.uri.path_and_query().is_none_or(|asked| asked.as_str() != target)
         || parts.uri.authority().is_some()
     {
@@ -174,27 +179,27 @@ fn passing(
     parts.version = Version::HTTP_11;
     parts.headers = end_to_end(parts.headers);
     parts.headers.insert(HOST, route.host.clone());
-    Ok(Request::from_parts(parts, Upload::new(body, watch.map(Watch::copier))))
+    Ok(Request::from_parts(parts, body))
 }
 
 /// The response as the client gets it.
 fn back(
     response: Response<Incoming>,
     route: &Route,
-    watch: Option<Watch>,
+    mut watch: Option<Watch>,
     is_stream: bool,
 ) -> Response<Download> {
-    if let Some(watch) = &watch {
+    if let Some(watch) = &mut watch {
         watch.answered(&response);
     }
     let (mut parts, inner) = response.into_parts();
     parts.version = Version::HTTP_11;
     parts.headers = end_to_end(parts.headers);
-    let moved = text(&parts.headers, LOCATION.as_str()).and_then(|to| route.upstream.reference(to));
+    let moved = text(&parts.headers, LOCATION).and_then(|to| route.upstream.reference(to));
     if let Some(moved) = moved.and_then(|to| HeaderValue::try_from(to).ok()) {
         parts.headers.insert(LOCATION, moved);
     }
-    let is_events = text(&parts.headers, CONTENT_TYPE.as_str())
+    let is_events = text(&parts.headers, CONTENT_TYPE)
         .is_some_and(|kind| kind.starts_with("text/event-stream"));
     let endpoint = (is_stream && is_events).then(|| Endpoint::new(Arc::clone(&route.upstream)));
     Response::from_parts(parts, Download::new(inner, watch, endpoint))

@@ -7,6 +7,9 @@ use hyper::header::{
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
+static OURS: [HeaderName; 7] =
+    [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION];
+
 /// The headers that are for the other end. How the body is framed hyper says anew. Most messages
 /// have no other ones, and theirs are not copied.
 pub(super) fn end_to_end(headers: HeaderMap) -> HeaderMap {
@@ -17,9 +20,7 @@ pub(super) fn end_to_end(headers: HeaderMap) -> HeaderMap {
         .flat_map(|value| value.split(',').map(str::trim))
         .collect();
     let is_ours = |name: &HeaderName| {
-        [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION]
-            .contains(name)
-            || named.iter().any(|named| named.eq_ignore_ascii_case(name.as_str()))
+        OURS.contains(name) || named.iter().any(|named| named.eq_ignore_ascii_case(name.as_str()))
     };
     if !headers.keys().any(is_ours) {
         return headers;
@@ -33,7 +34,7 @@ pub(super) fn end_to_end(headers: HeaderMap) -> HeaderMap {
 }
 
 /// The one text under `name`.
-pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub(super) fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).map(HeaderValue::to_str)?.ok()
 }
 

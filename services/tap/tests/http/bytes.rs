@@ -112,6 +112,42 @@ fn a_request_passes_while_it_is_written() {
 }
 
 #[test]
+fn a_body_may_come_in_part_with_its_head() {
+    let (origin, exporter) = (Origin::start(), exporter());
+    let tap = Tap::before(&origin, &exporter);
+    let mut client = tap.connect();
+    let request = call(1);
+    let (with_head, rest) = request.split_at(request.len() - 10);
+    client.send(with_head);
+    let mut server = origin.accept();
+    server.head();
+    let begun = with_head.split_once("\r\n\r\n").unwrap().1;
+    assert_eq!(server.exactly(begun.len()), begun.as_bytes());
+    client.send(rest);
+    assert_eq!(server.exactly(rest.len()), rest.as_bytes());
+    server.send(reply(OK));
+    assert_eq!(client.message().1, OK);
+    assert_eq!(endings(&tap.told(&exporter)), ["a success"]);
+}
+
+#[test]
+fn a_client_that_waits_to_be_asked_for_its_body_is_asked() {
+    let (origin, exporter) = (Origin::start(), exporter());
+    let tap = Tap::before(&origin, &exporter);
+    let mut client = tap.connect();
+    let request = call(1).replacen("\r\n", "\r\nExpect: 100-continue\r\n", 1);
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    client.send(format!("{head}\r\n\r\n"));
+    client.until("HTTP/1.1 100 Continue\r\n\r\n");
+    client.send(body);
+    let mut server = origin.accept();
+    assert_eq!(server.message().1, body);
+    server.send(reply(OK));
+    assert_eq!(client.message().1, OK);
+    assert_eq!(endings(&tap.told(&exporter)), ["a success"]);
+}
+
+#[test]
 fn a_server_that_closed_an_idle_connection_is_asked_over_a_new_one() {
     let (origin, exporter) = (Origin::start(), exporter());
     let tap = Tap::before(&origin, &exporter);
