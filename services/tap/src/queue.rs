@@ -1,12 +1,11 @@
 //! The bounded queue from the data path to the observer.
 //!
-//! A pump copies each chunk here *before* it writes it on: so a request is always queued before
-//! its reply can exist, and the queue's order is the order of cause and effect. Waking the
-//! observer is a system call, so it happens *after* the write. The copy goes into one growing
-//! buffer that the observer swaps for an empty one; a message costs no allocation, and under
-//! load the observer wakes once in 20 ms, or when so much has gathered as a processor's cache
-//! holds, and not once a message. When the queue is full the chunk is dropped and counted, and
-//! the next one is preceded by a gap.
+//! Each chunk is copied here *before* it is written on: so a request is always queued before its
+//! reply can exist, and the queue's order is the order of cause and effect. Waking the observer is
+//! a system call, so a pump does it *after* the write. The copy goes into one growing buffer that
+//! the observer swaps for an empty one; a message costs no allocation, and under load the observer
+//! wakes once in 20 ms, or in 128 KiB, and not once a message. When the queue is full the chunk
+//! is dropped and counted, and the next one is preceded by a gap.
 
 use std::fmt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,7 +17,8 @@ use crate::observer::http::{Answered, Asked, Fate};
 /// How many bytes wait for the observer before chunks are dropped.
 pub const LIMIT: usize = 16 * 1024 * 1024;
 
-/// How long the observer lets chunks gather after it was woken, and how many bytes.
+/// How long the observer lets chunks gather after it was woken, and how many bytes: no more than a
+/// processor's cache holds.
 const LINGER: Duration = Duration::from_millis(20);
 const GATHERED: usize = 128 * 1024;
 
@@ -108,7 +108,7 @@ struct State {
     finished: bool,
 }
 
-/// Whether the observer must be woken once the bytes are written.
+/// Whether the observer must be woken.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wake(bool);
@@ -235,7 +235,7 @@ impl Queue {
         self.lock().tell(told, self.limit)
     }
 
-    /// Wakes the observer, if `push` found it asleep or the queue filling.
+    /// Wakes the observer, if it was found asleep or the queue filling.
     pub fn wake(&self, wake: Wake) {
         if wake.0 {
             self.wake.notify_one();
@@ -257,10 +257,14 @@ impl Queue {
     /// else for ever. The batch may be empty; `None` means that no more will come.
     pub fn take(&self, mut done: Batch, patience: Option<Duration>) -> Option<Batch> {
         done.clear();
-        let idle = |state: &mut State| state.batch.records.is_empty() && !state.finished;
+        // Whoever finds it asleep takes the claim to wake it. Should that be for nothing, it is asleep
+        // again.
+        let idle = |state: &mut State| {
+            state.asleep = state.batch.records.is_empty() && !state.finished;
+            state.asleep
+        };
         let mut state = self.lock();
         if idle(&mut state) {
-            state.asleep = true;
             state = match patience {
                 None => self.wake.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner),
                 Some(patience) => {
@@ -396,6 +400,22 @@ mod tests {
         assert_eq!(queue.push(Direction::ToClient, AT, b"x"), Wake(true));
         let told = told(Kind::Ended(Fate::Whole), b"x");
         assert_eq!((queue.tell(&told), queue.tell(&told)), (Wake(true), Wake(false)));
+    }
+
+    #[test]
+    fn an_observer_that_was_woken_for_nothing_is_woken_again() {
+        let queue = Queue::new(LIMIT);
+        std::thread::scope(|scope| {
+            let observer = scope.spawn(|| queue.take(Batch::default(), None));
+            for bytes in [&b""[..], b"x"] {
+                while !queue.lock().asleep {
+                    std::thread::yield_now();
+                }
+                let told = Told { before: None, after: None, ..told(Kind::Closed, bytes) };
+                queue.wake(queue.tell(&told));
+            }
+            assert_eq!(observer.join().unwrap().unwrap().iter().count(), 1);
+        });
     }
 
     #[test]

@@ -16,15 +16,18 @@ use crate::observer::http::Fate;
 /// How long a body may take that is read for nobody.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// What a body gives when it is asked.
+type Next = Option<Result<Frame<Bytes>, hyper::Error>>;
+
 /// A request's body, to the server.
 #[derive(Debug)]
 pub(super) struct Upload {
     inner: Incoming,
     /// What had come with the head. Most bodies come whole with it.
-    begun: Option<Result<Frame<Bytes>, hyper::Error>>,
+    first: Next,
+    whole: bool,
     /// Until the body was read.
     copier: Option<Copier>,
-    read: bool,
 }
 
 /// A response's body, to the client.
@@ -40,26 +43,32 @@ impl Upload {
     pub(super) fn new(mut inner: Incoming) -> Self {
         // Whoever sends it on asks again and is woken.
         let mut context = Context::from_waker(Waker::noop());
-        let begun = Pin::new(&mut inner).poll_frame(&mut context);
-        let read = inner.is_end_stream() || matches!(begun, Poll::Ready(None));
-        let begun = if let Poll::Ready(Some(frame)) = begun { Some(frame) } else { None };
-        Self { inner, begun, copier: None, read }
+        let (first, whole) = match Pin::new(&mut inner).poll_frame(&mut context) {
+            Poll::Ready(first) => {
+                let whole = is_last(&first, &inner);
+                (first, whole)
+            }
+            Poll::Pending => (None, inner.is_end_stream()),
+        };
+        Self { inner, first, whole, copier: None }
     }
 
     /// The bytes that had come with the head, which the observer gets with it.
     pub(super) fn begun(&self) -> &[u8] {
-        let frame = self.begun.as_ref().and_then(|begun| begun.as_ref().ok());
-        frame.and_then(Frame::data_ref).map_or(&[], |bytes| bytes)
+        match &self.first {
+            Some(Ok(frame)) => data(frame),
+            _ => &[],
+        }
     }
 
     /// Whether they are all.
-    pub(super) fn is_read(&self) -> bool {
-        self.read
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// Copies all that is still to come.
     pub(super) fn observe(&mut self, copier: Option<Copier>) {
-        self.copier = copier.filter(|_| !self.read);
+        self.copier = copier.filter(|_| !self.whole);
     }
 
     /// Reads what nobody will get, as far as it comes soon.
@@ -82,18 +91,16 @@ impl Body for Upload {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if let Some(begun) = self.begun.take() {
-            return Poll::Ready(Some(begun));
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(first));
         }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
         // Nobody may ask for what comes after the last byte.
-        let last = self.inner.is_end_stream() || frame.is_none();
-        if let Some(copier) = &self.copier {
-            match &frame {
-                Some(Ok(frame)) => copier.bytes(frame.data_ref().map_or(&[], |bytes| bytes), last),
-                Some(Err(_)) => {}
-                None => copier.bytes(&[], last),
-            }
+        let last = is_last(&frame, &self.inner);
+        match (&self.copier, &frame) {
+            (Some(copier), Some(Ok(frame))) => copier.bytes(data(frame), last),
+            (Some(copier), None) => copier.bytes(&[], last),
+            _ => {}
         }
         if last || matches!(frame, Some(Err(_))) {
             self.copier = None;
@@ -102,7 +109,7 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.begun.is_none() && self.inner.is_end_stream()
+        self.first.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -148,10 +155,7 @@ impl Body for Download {
             };
             if let Some(watch) = watch {
                 match &frame {
-                    Some(Ok(frame)) => {
-                        let bytes = frame.data_ref().map_or(&[][..], |bytes| bytes);
-                        watch.bytes(bytes, inner.is_end_stream());
-                    }
+                    Some(Ok(passing)) => watch.bytes(data(passing), is_last(&frame, inner)),
                     Some(Err(error)) => watch.end(Fate::Broken(broken(error))),
                     None => watch.end(Fate::Whole),
                 }
@@ -194,5 +198,18 @@ impl Body for Download {
             Self::Passing { endpoint: Some(_), .. } => SizeHint::default(),
             Self::Passing { inner, .. } => inner.size_hint(),
         }
+    }
+}
+
+fn data(frame: &Frame<Bytes>) -> &[u8] {
+    frame.data_ref().map_or(&[], |bytes| bytes)
+}
+
+/// Whether nothing comes after this frame of a body.
+fn is_last(frame: &Next, body: &Incoming) -> bool {
+    match frame {
+        Some(Ok(frame)) => frame.is_trailers() || body.is_end_stream(),
+        Some(Err(_)) => false,
+        None => true,
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -24,15 +25,16 @@ const MAX_THREADS: usize = 4;
 /// have no end of their own, so it cannot be long.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// How long accepting rests when the system refuses it, as when descriptors have run out.
+/// How long accepting rests when the system has nothing left to accept with.
 const REST: Duration = Duration::from_millis(50);
+const EXHAUSTED: [Errno; 4] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
 
 /// A listener that serves.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
-    threads: Vec<JoinHandle<io::Result<()>>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// The way to a thread that serves.
@@ -53,33 +55,39 @@ type Given = (TcpStream, Arc<()>);
 pub fn serve(listener: &TcpListener, shared: &Arc<Shared>) -> io::Result<Server> {
     let (stop, stopped) = watch::channel(false);
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let (lanes, given): (Vec<_>, Vec<_>) = (0..cores.min(MAX_THREADS))
+    let (mut lanes, given): (Vec<_>, Vec<_>) = (0..cores.min(MAX_THREADS))
         .map(|_| {
             let (give, given) = mpsc::unbounded_channel();
             (Lane { give, seat: Arc::default() }, given)
         })
         .unzip();
+    // Of threads with as many, one that does not accept is to be the first.
+    lanes.rotate_left(1);
     listener.set_nonblocking(true)?;
     let mut accepting = Some((listener.try_clone()?, lanes));
-    let threads = given
-        .into_iter()
-        .enumerate()
-        .map(|(number, given)| {
-            let (accepting, stopped) = (accepting.take(), stopped.clone());
-            let hosted = host(given, Arc::clone(shared), stopped.clone());
-            let run = move || {
-                let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-                runtime.block_on(async {
-                    let accepted = async {
-                        let Some((listener, lanes)) = accepting else { return Ok(()) };
-                        accept(listener, lanes, stopped).await
-                    };
-                    tokio::join!(accepted, hosted).0
-                })
+    let mut threads = Vec::new();
+    for (number, given) in given.into_iter().enumerate() {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let accepting = match accepting.take() {
+            Some((listener, lanes)) => {
+                let _inside = runtime.enter();
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                Some(accept(listener, lanes, stopped.clone()))
+            }
+            None => None,
+        };
+        let hosted = host(given, Arc::clone(shared), stopped.clone());
+        let serve = async {
+            let accepting = async {
+                if let Some(accepting) = accepting {
+                    accepting.await;
+                }
             };
-            thread::Builder::new().name(format!("http-{number}")).spawn(run)
-        })
-        .collect::<io::Result<_>>()?;
+            tokio::join!(accepting, hosted);
+        };
+        let run = move || runtime.block_on(serve);
+        threads.push(thread::Builder::new().name(format!("http-{number}")).spawn(run)?);
+    }
     Ok(Server { address: listener.local_addr()?, stop, threads })
 }
 
@@ -93,10 +101,8 @@ impl Server {
     pub fn stop(self) {
         self.stop.send_replace(true);
         for thread in self.threads {
-            match thread.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "a thread could not serve"),
-                Err(_) => tracing::error!("a thread that served panicked"),
+            if thread.join().is_err() {
+                tracing::error!("a thread that served panicked");
             }
         }
     }
@@ -104,27 +110,29 @@ impl Server {
 
 /// Accepts until the tap was told to end; then the threads get no more.
 async fn accept(
-    listener: TcpListener,
+    listener: tokio::net::TcpListener,
     lanes: Vec<Lane>,
     mut stopped: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = told(&mut stopped) => return Ok(()),
+            () = told(&mut stopped) => return,
         };
         match accepted.and_then(|(stream, _)| stream.into_std()) {
             Ok(stream) => {
-                let freest = lanes.iter().min_by_key(|lane| Arc::strong_count(&lane.seat));
+                // One that panicked takes none any more.
+                let serving = lanes.iter().filter(|lane| !lane.give.is_closed());
+                let freest = serving.min_by_key(|lane| Arc::strong_count(&lane.seat));
                 if let Some(Lane { give, seat }) = freest {
-                    // A thread that is gone has said why.
                     _ = give.send((stream, Arc::clone(seat)));
                 }
             }
             Err(error) => {
                 tracing::debug!(%error, "no connection could be accepted");
-                sleep(REST).await;
+                if Errno::from_io_error(&error).is_some_and(|why| EXHAUSTED.contains(&why)) {
+                    sleep(REST).await;
+                }
             }
         }
     }
@@ -198,8 +206,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_goes_to_the_thread_with_the_fewest() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let [(first, mut to_first), (second, mut to_second)] = [(); 2].map(|()| {
             let (give, given) = mpsc::unbounded_channel();
@@ -218,6 +225,10 @@ mod tests {
         // As many each: the first of them.
         assert!(to_first.recv().await.is_some());
         assert!(to_second.try_recv().is_err());
+        // That one is gone, and had the fewest.
+        drop(to_first);
+        clients.push(connect().await.unwrap());
+        assert!(to_second.recv().await.is_some());
         accepting.abort();
     }
 }

@@ -77,7 +77,7 @@ impl Feed {
             at: self.clock.now(),
             before: Some(Kind::Asked(asked)),
             bytes: body.begun(),
-            after: body.is_read().then_some(Kind::Closed),
+            after: body.is_whole().then_some(Kind::Closed),
         })?;
         self.queue.wake(wake);
         let copier = Copier { feed: self.clone(), exchange };

@@ -49,7 +49,7 @@ const LOOK: Duration = Duration::from_secs(15);
 pub struct HttpObserver<S> {
     observer: Observer<S>,
     marks: Marks,
-    /// By their number, which the data path gives. Boxed, for each step takes one out and puts it back.
+    /// By their number, which the data path gives. Each step takes one out and puts it back.
     exchanges: HashMap<u64, Box<Exchange>, FnvBuildHasher>,
     sessions: Sessions,
     /// The event streams of HTTP+SSE, by the mark of their endpoint.

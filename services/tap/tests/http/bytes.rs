@@ -131,6 +131,28 @@ fn a_body_may_come_in_part_with_its_head() {
 }
 
 #[test]
+fn a_body_may_end_with_trailers_or_be_empty() {
+    let (origin, exporter) = (Origin::start(), exporter());
+    let tap = Tap::before(&origin, &exporter);
+    let mut client = tap.connect();
+    let asked = call(1);
+    let (head, body) = asked.split_once("\r\n\r\n").unwrap();
+    let chunked = |head: &str| format!("{head}Transfer-Encoding: chunked\r\n\r\n");
+    let start = head.split_once("Content-Length").unwrap().0;
+    let mut server = None;
+    for body in [chunk(body), String::new()] {
+        client.send(chunked(start) + &body + "0\r\nX-Trailer: 1\r\n\r\n");
+        let server = server.get_or_insert_with(|| origin.accept());
+        server.until(&format!("{body}0\r\n\r\n"));
+        server.send(chunked("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"));
+        client.head();
+        server.send(chunk(OK) + "0\r\nX-Trailer: 1\r\n\r\n");
+        client.until(&(chunk(OK) + "0\r\n\r\n"));
+    }
+    assert_eq!(endings(&tap.told(&exporter)), ["a success"]);
+}
+
+#[test]
 fn a_client_that_waits_to_be_asked_for_its_body_is_asked() {
     let (origin, exporter) = (Origin::start(), exporter());
     let tap = Tap::before(&origin, &exporter);
