@@ -7,12 +7,15 @@
 //! wakes once in 20 ms, or in 128 KiB, and not once a message. When the queue is full the chunk
 //! is dropped and counted, and the next one is preceded by a gap.
 
-use std::fmt;
+mod batch;
+
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use self::batch::RECORD_COST;
 use crate::observer::Direction;
-use crate::observer::http::{Answered, Asked, Fate};
+
+pub use self::batch::{Batch, Kind, Record};
 
 /// How many bytes wait for the observer before chunks are dropped.
 pub const LIMIT: usize = 16 * 1024 * 1024;
@@ -21,42 +24,6 @@ pub const LIMIT: usize = 16 * 1024 * 1024;
 /// processor's cache holds.
 const LINGER: Duration = Duration::from_millis(20);
 const GATHERED: usize = 128 * 1024;
-
-/// What a record costs beside its bytes, so that many tiny chunks are bounded too.
-const RECORD_COST: usize = size_of::<Record>();
-
-/// A batch that keeps more than this is replaced by a fresh one.
-const KEPT_CAPACITY: usize = 256 * 1024;
-
-/// One step of one direction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record {
-    /// The HTTP exchange that it belongs to; 0 over stdio, which has one conversation.
-    pub exchange: u64,
-    /// Which way the bytes went.
-    pub direction: Direction,
-    /// When they were read.
-    pub at: Duration,
-    /// What happened.
-    pub kind: Kind,
-}
-
-/// What a record says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The next so many bytes of the batch.
-    Bytes(usize),
-    /// Bytes passed that were not copied.
-    Gap,
-    /// The direction ended.
-    Closed,
-    /// An HTTP exchange began.
-    Asked(Asked),
-    /// The head of its response came.
-    Answered(Answered),
-    /// It is over.
-    Ended(Fate),
-}
 
 /// What is told of an HTTP exchange at a time: bytes, and what comes before and after them.
 #[derive(Debug, Clone, Copy)]
@@ -73,13 +40,6 @@ pub struct Told<'b> {
     pub bytes: &'b [u8],
     /// What follows them.
     pub after: Option<Kind>,
-}
-
-/// Records and their bytes, in order.
-#[derive(Default)]
-pub struct Batch {
-    records: Vec<Record>,
-    bytes: Vec<u8>,
 }
 
 /// Copies that were not made because the observer was behind.
@@ -112,37 +72,6 @@ struct State {
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wake(bool);
-
-impl Batch {
-    /// The records, each with its bytes (none but for [`Kind::Bytes`]).
-    pub fn iter(&self) -> impl Iterator<Item = (Record, &[u8])> {
-        let mut rest = self.bytes.as_slice();
-        self.records.iter().map(move |record| {
-            let Kind::Bytes(length) = record.kind else { return (*record, &[][..]) };
-            let (bytes, after) = rest.split_at(length);
-            rest = after;
-            (*record, bytes)
-        })
-    }
-
-    fn cost(&self) -> usize {
-        self.bytes.len() + self.records.len() * RECORD_COST
-    }
-
-    fn clear(&mut self) {
-        if self.bytes.capacity() > KEPT_CAPACITY {
-            *self = Self::default();
-        }
-        self.bytes.clear();
-        self.records.clear();
-    }
-}
-
-impl fmt::Debug for Batch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Batch({} records, {} bytes)", self.records.len(), self.bytes.len())
-    }
-}
 
 impl State {
     fn is_urgent(&self, limit: usize) -> bool {
@@ -299,6 +228,7 @@ pub(crate) fn grow(buffer: &mut Vec<u8>, more: usize, limit: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observer::http::Fate;
 
     const AT: Duration = Duration::from_secs(1);
 

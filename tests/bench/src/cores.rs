@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use crate::process;
+use crate::process::{self, Running};
+use crate::product;
 
 /// Where the programs run. A thread that wakes another on its own core hands over in a few
 /// microseconds; on another core of a virtual machine it takes several times as long. Which it is,
@@ -53,4 +54,9 @@ pub(crate) fn on(core: Option<usize>, command: Command) -> Command {
         Some(core) => process::pinned(core, &command),
         None => command,
     }
+}
+
+/// Starts a server on that core if there is one, and waits for its address.
+pub(crate) fn serve(core: Option<usize>, command: Command) -> anyhow::Result<(Running, String)> {
+    product::serve(&mut on(core, command))
 }

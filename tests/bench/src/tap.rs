@@ -33,9 +33,8 @@ pub(crate) fn run() -> anyhow::Result<Report> {
 fn measure(cores: Cores) -> anyhow::Result<Vec<Samples<RoundTrips>>> {
     let core = cores.of_client();
     let other = core.map(|_| OTHER);
-    let (_exporter, address) = product::serve(&mut cores::on(other, product::exporter()?))?;
-    let (_origin, origin) =
-        product::serve(&mut cores::on(core, process::helper("echo-http-helper")?))?;
+    let (_exporter, address) = cores::serve(other, product::exporter()?)?;
+    let (_origin, origin) = cores::serve(core, process::helper("echo-http-helper")?)?;
     let open = |command: Command| {
         let mut server = Running::start(&mut cores::on(core, command))?;
         echo::open_session(&mut server)?;

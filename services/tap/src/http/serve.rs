@@ -2,7 +2,7 @@
 //! its thread. The first one accepts, and gives each connection to the thread with the fewest.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{self, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustix::io::Errno;
+use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -46,7 +47,7 @@ struct Lane {
 }
 
 /// A connection on its way to its thread.
-type Given = (TcpStream, Arc<()>);
+type Given = (net::TcpStream, Arc<()>);
 
 /// Serves what comes to `listener`.
 ///
@@ -55,7 +56,11 @@ type Given = (TcpStream, Arc<()>);
 pub fn serve(listener: &TcpListener, shared: &Arc<Shared>) -> io::Result<Server> {
     let (stop, stopped) = watch::channel(false);
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let (mut lanes, given): (Vec<_>, Vec<_>) = (0..cores.min(MAX_THREADS))
+    let runtimes = (0..cores.min(MAX_THREADS))
+        .map(|_| runtime::Builder::new_current_thread().enable_all().build())
+        .collect::<io::Result<Vec<_>>>()?;
+    let (mut lanes, given): (Vec<_>, Vec<_>) = runtimes
+        .iter()
         .map(|_| {
             let (give, given) = mpsc::unbounded_channel();
             (Lane { give, seat: Arc::default() }, given)
@@ -64,30 +69,19 @@ pub fn serve(listener: &TcpListener, shared: &Arc<Shared>) -> io::Result<Server>
     // Of threads with as many, one that does not accept is to be the first.
     lanes.rotate_left(1);
     listener.set_nonblocking(true)?;
-    let mut accepting = Some((listener.try_clone()?, lanes));
-    let mut threads = Vec::new();
-    for (number, given) in given.into_iter().enumerate() {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let accepting = match accepting.take() {
-            Some((listener, lanes)) => {
-                let _inside = runtime.enter();
-                let listener = tokio::net::TcpListener::from_std(listener)?;
-                Some(accept(listener, lanes, stopped.clone()))
-            }
-            None => None,
-        };
-        let hosted = host(given, Arc::clone(shared), stopped.clone());
-        let serve = async {
-            let accepting = async {
-                if let Some(accepting) = accepting {
-                    accepting.await;
-                }
-            };
-            tokio::join!(accepting, hosted);
-        };
-        let run = move || runtime.block_on(serve);
-        threads.push(thread::Builder::new().name(format!("http-{number}")).spawn(run)?);
-    }
+    let accepting = {
+        let _inside = runtimes[0].enter();
+        tokio::net::TcpListener::from_std(listener.try_clone()?)?
+    };
+    runtimes[0].spawn(accept(accepting, lanes, stopped.clone()));
+    let threads = (0..)
+        .zip(runtimes.into_iter().zip(given))
+        .map(|(number, (runtime, given))| {
+            let hosted = host(given, Arc::clone(shared), stopped.clone());
+            let run = move || runtime.block_on(hosted);
+            thread::Builder::new().name(format!("http-{number}")).spawn(run)
+        })
+        .collect::<io::Result<_>>()?;
     Ok(Server { address: listener.local_addr()?, stop, threads })
 }
 
@@ -169,8 +163,8 @@ async fn told(stopped: &mut watch::Receiver<bool>) {
 }
 
 /// Serves one client's connection until either side closes it.
-async fn converse(stream: TcpStream, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
-    let stream = match stream.set_nodelay(true).and_then(|()| stream.try_into()) {
+async fn converse(stream: net::TcpStream, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+    let stream = match stream.set_nodelay(true).and_then(|()| TcpStream::from_std(stream)) {
         Ok(stream) => stream,
         Err(error) => return tracing::debug!(%error, "a connection was gone at once"),
     };
@@ -180,10 +174,7 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>, mut stopped: watch::Re
         // The server's own date, or its lack of one, passes.
         .auto_date_header(false)
         .header_read_timeout(None)
-        .serve_connection(
-            TokioIo::<tokio::net::TcpStream>::new(stream),
-            service_fn(|request| client.handle(request)),
-        );
+        .serve_connection(TokioIo::new(stream), service_fn(|request| client.handle(request)));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -214,7 +205,7 @@ mod tests {
         });
         let (_stop, stopped) = watch::channel(false);
         let accepting = tokio::spawn(accept(listener, vec![first, second], stopped));
-        let connect = || tokio::net::TcpStream::connect(address);
+        let connect = || TcpStream::connect(address);
 
         let mut clients = vec![connect().await.unwrap(), connect().await.unwrap()];
         let (_kept, left) = (to_first.recv().await.unwrap(), to_second.recv().await.unwrap());

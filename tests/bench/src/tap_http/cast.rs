@@ -1,7 +1,5 @@
 //! All that takes part: the server, what stands before it, and the exporter.
 
-use std::process::Command;
-
 use crate::cores::{self, Cores, OTHER};
 use crate::peers::{self, Listening};
 use crate::process::{self, Running};
@@ -29,13 +27,15 @@ impl Cast {
     pub(super) fn start(cores: Cores) -> anyhow::Result<Self> {
         let middle = cores.of_middle();
         let apart = middle.map(|_| OTHER);
-        let (exporter_process, exporter) = serve(apart, product::exporter()?)?;
-        let (origin, direct) = serve(cores.of_client(), process::helper("echo-http-helper")?)?;
+        let (exporter_process, exporter) = cores::serve(apart, product::exporter()?)?;
+        let (origin, direct) =
+            cores::serve(cores.of_client(), process::helper("echo-http-helper")?)?;
         let mut relay = process::helper("relay-helper")?;
         relay.arg(&direct);
-        let (relay, relayed) = serve(middle, relay)?;
-        let (tap, tapped) = serve(middle, product::tapped_http(&exporter, &direct, true)?)?;
-        let (blind, unobserved) = serve(middle, product::tapped_http(&exporter, &direct, false)?)?;
+        let (relay, relayed) = cores::serve(middle, relay)?;
+        let (tap, tapped) = cores::serve(middle, product::tapped_http(&exporter, &direct, true)?)?;
+        let (blind, unobserved) =
+            cores::serve(middle, product::tapped_http(&exporter, &direct, false)?)?;
         let theirs = peers::crate_before(&direct, |command| cores::on(middle, command))?;
         let python = peers::python_bridge_to_stdio(|command| cores::on(middle, command))?;
         Ok(Self {
@@ -53,8 +53,4 @@ impl Cast {
             python,
         })
     }
-}
-
-fn serve(core: Option<usize>, command: Command) -> anyhow::Result<(Running, String)> {
-    product::serve(&mut cores::on(core, command))
 }
